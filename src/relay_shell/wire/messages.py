@@ -256,7 +256,7 @@ TABLE: dict[str, Message] = {
 }
 
 
-def check(name: str, body: object, fields: Mapping[str, Field]) -> dict[str, Any]:
+def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Validate a body against its row and return it.
 
     Raises:
