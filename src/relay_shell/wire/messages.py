@@ -256,6 +256,9 @@ TABLE: dict[str, Message] = {
 }
 
 
+_NUMBERS = (int, bool, (int, float))
+
+
 def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Validate a body against its row and return it.
 
@@ -272,13 +275,13 @@ def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
             if field.required:
                 raise RelayError("Protocol", reason=f"{name}: field {key!r} is missing")
             continue
-        value = body[key]
+        value: Any = body[key]
         # bool is an int to Python, never to this table.
         if not isinstance(value, field.type) or (
             isinstance(value, bool) and field.type is not bool
         ):
             raise RelayError("Protocol", reason=f"{name}: field {key!r} has the wrong type")
-        size = abs(value) if isinstance(value, (int, float)) else len(value)
+        size = abs(value) if field.type in _NUMBERS else len(value)
         if not size <= field.size:
             raise RelayError("Protocol", reason=f"{name}: field {key!r} is out of bounds")
     return body
