@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Debian 13 file systems for building and testing, made once by mmdebstrap and kept under build/.
+
+    packaging/rootfs.py build      chroot with debhelper, lintian and pip
+    packaging/rootfs.py machine    what the test machines boot; apt can install the package offline
+    packaging/rootfs.py vm         the same with a kernel, as a directory to make a disk image of
+
+Prints the directory. Its name carries a digest of everything that defines it, so that a changed
+list makes a new file system and an unchanged one is taken as it is. Needs root, mmdebstrap and the
+Debian archive. A mirror other than the default is taken from RELAY_SHELL_TEST_MIRROR.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("RELAY_SHELL_BUILD", TREE / "build")) / "rootfs"
+SUITE = "trixie"
+
+MACHINE_PACKAGES = """
+    acl apt ca-certificates cron curl dbus e2fsprogs iproute2 iputils-ping less libpam-modules
+    libpam-systemd login logrotate lsof man-db openssh-client openssh-server openssl passwd procps
+    python3 strace sudo systemd systemd-journal-remote systemd-sysv util-linux
+""".split()
+BUILD_PACKAGES = """
+    build-essential debhelper dh-python lintian python3 python3-docutils python3-pip
+    python3-setuptools
+""".split()
+VM_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "lz4"]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One file system: the packages in it and the shell hooks run on it, "$1" being its root."""
+
+    packages: tuple[str, ...]
+    hooks: tuple[str, ...]
+    keep_docs: bool = False
+
+    def key(self) -> str:
+        text = repr((SUITE, sorted(self.packages), self.hooks, self.keep_docs))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def package_relations() -> list[str]:
+    """Names in Depends and Recommends of debian/control, without versions and substitutions."""
+    control = (TREE / "debian/control").read_text()
+    names: list[str] = []
+    for field in re.findall(r"^(?:Depends|Recommends):((?:.*\n)(?:[ \t].*\n)*)", control, re.M):
+        for clause in field.replace("\n", " ").split(","):
+            first = clause.split("|")[0].strip()
+            if first and not first.startswith("${"):
+                names.append(re.split(r"[\s(:\[]", first)[0])
+    return sorted(set(names))
+
+
+# Two machines must not share an identity or host keys, and none may wait for a network.
+ANONYMOUS = (
+    ': > "$1/etc/machine-id"; rm -f "$1/var/lib/dbus/machine-id" "$1"/etc/ssh/ssh_host_* '
+    '"$1/etc/hostname" "$1/etc/resolv.conf"',
+    'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer man-db.timer '
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer",
+)
+
+
+def definition(name: str) -> Definition:
+    if name == "build":
+        return Definition(tuple(BUILD_PACKAGES), (), keep_docs=True)
+    # Downloaded, not installed: `apt install ./relay-shell_*.deb` then resolves and installs the
+    # package's own dependencies, with neither a network nor a repository.
+    download = (
+        'chroot "$1" apt-get install --yes --download-only -o APT::Keep-Downloaded-Packages=true '
+        + " ".join(package_relations())
+    )
+    if name == "machine":
+        return Definition(tuple(MACHINE_PACKAGES), (download, *ANONYMOUS))
+    if name == "vm":
+        return Definition((*MACHINE_PACKAGES, *VM_PACKAGES), (download, *vm_hooks(), *ANONYMOUS))
+    raise SystemExit(f"no file system named {name!r}: build, machine or vm")
+
+
+def vm_hooks() -> tuple[str, ...]:
+    """What an emulated guest needs: virtio root disk, network by DHCP, ssh, and no slow extras."""
+    return (
+        'printf "[Match]\\nName=en* eth*\\n[Network]\\nDHCP=ipv4\\n" '
+        '> "$1/etc/systemd/network/10-all.network"',
+        'chroot "$1" systemctl enable systemd-networkd.service ssh.service',
+        'chroot "$1" systemctl mask systemd-networkd-wait-online.service ldconfig.service '
+        "systemd-binfmt.service modprobe@efi_pstore.service modprobe@drm.service "
+        "serial-getty@ttyS0.service getty@tty1.service",
+        'echo "/dev/vda / ext4 errors=remount-ro 0 1" > "$1/etc/fstab"',
+        # Loading a hundred AppArmor profiles takes half a minute under emulation.
+        'rm -rf "$1"/etc/apparmor.d/*',
+        'printf "MODULES=list\\nCOMPRESS=lz4\\n" > "$1/etc/initramfs-tools/conf.d/vm"',
+        'printf "virtio_pci\\nvirtio_blk\\next4\\n" > "$1/etc/initramfs-tools/modules"',
+        'chroot "$1" update-initramfs -u',
+    )
+
+
+def make(name: str) -> Path:
+    """The directory of the named file system, built first if need be."""
+    wanted = definition(name)
+    root = CACHE / f"{SUITE}-{name}-{wanted.key()}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f".{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if root.is_dir():
+            return root
+        unfinished = CACHE / f".new-{name}"
+        remove(unfinished)
+        argv = [
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--format=directory",
+            "--variant=minbase",
+            "--skip=cleanup/apt,cleanup/reproducible",
+            f"--include={','.join(wanted.packages)}",
+            '--aptopt=Acquire::Languages "none"',
+            "--aptopt=APT::Install-Recommends false",
+        ]
+        if not wanted.keep_docs:
+            argv.append("--dpkgopt=path-exclude=/usr/share/locale/*")
+        argv += [f"--customize-hook={hook}" for hook in wanted.hooks]
+        argv += [SUITE, str(unfinished)]
+        if mirror := os.environ.get("RELAY_SHELL_TEST_MIRROR"):
+            argv.append(mirror)
+        # The caller reads the directory from stdout.
+        subprocess.run(argv, check=True, stdout=sys.stderr)
+        unfinished.rename(root)
+        for old in CACHE.glob(f"{SUITE}-{name}-*"):
+            if old != root and not in_use(old):
+                remove(old)
+        return root
+
+
+def in_use(directory: Path) -> bool:
+    """Whether some process's mounts name the directory as an overlay's layer."""
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            if str(directory) in mounts.read_text():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def remove(directory: Path) -> None:
+    if directory.exists():
+        subprocess.run(["chattr", "-R", "-f", "-i", "-a", directory], check=False)
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    print(make(sys.argv[1]))
