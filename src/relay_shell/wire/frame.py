@@ -77,7 +77,7 @@ class Decoder:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        frame = json.loads(data)
+        frame = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise RelayError("Protocol", reason=f"frame is not JSON: {type(error).__name__}") from None
     if not isinstance(frame, dict):
@@ -93,3 +93,8 @@ def _deep(value: object, room: int) -> bool:
     if isinstance(value, list):
         return room == 0 or any(_deep(v, room - 1) for v in value)
     return False
+
+
+def _no_constant(name: str) -> object:
+    # RFC 8259 has no NaN and no Infinity; Python's decoder would take them.
+    raise ValueError(name)

@@ -256,9 +256,6 @@ TABLE: dict[str, Message] = {
 }
 
 
-_NUMBERS = (int, bool, (int, float))
-
-
 def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Validate a body against its row and return it.
 
@@ -274,14 +271,15 @@ def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
         if key not in body:
             if field.required:
                 raise RelayError("Protocol", reason=f"{name}: field {key!r} is missing")
-            continue
-        value: Any = body[key]
-        # bool is an int to Python, never to this table.
-        if not isinstance(value, field.type) or (
-            isinstance(value, bool) and field.type is not bool
-        ):
-            raise RelayError("Protocol", reason=f"{name}: field {key!r} has the wrong type")
-        size = abs(value) if field.type in _NUMBERS else len(value)
-        if not size <= field.size:
-            raise RelayError("Protocol", reason=f"{name}: field {key!r} is out of bounds")
+        elif not _fits(body[key], field):
+            raise RelayError("Protocol", reason=f"{name}: field {key!r} is mistyped or too large")
     return body
+
+
+def _fits(value: Any, field: Field) -> bool:
+    # bool is an int to Python, never to this table.
+    if isinstance(value, bool):
+        return field.type is bool
+    typed = isinstance(value, field.type)
+    # A NaN compares false and so does not fit.
+    return typed and bool((abs(value) if type(value) in (int, float) else len(value)) <= field.size)
