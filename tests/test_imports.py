@@ -1,4 +1,4 @@
-"""The import rules between packages (docs/architecture.md): a trust boundary is also a module one."""
+"""The import rules between packages: a trust boundary is a module boundary too."""
 
 from __future__ import annotations
 
