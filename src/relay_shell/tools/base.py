@@ -3,13 +3,15 @@
 The front reads a tool's name, schemas, annotations, route and `render`; the worker runs its
 `handler`. A tool module imports neither side's machinery: whatever runs things arrives in the
 `Call`, so that importing the registry stays cheap and safe in the front.
+
+The rows are NamedTuples, not dataclasses: a worker imports them at every start, and a frozen
+dataclass costs ten times as much to create.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .services import Services
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Annotations:
+class Annotations(NamedTuple):
     """Hints to the client (MCP ToolAnnotations); each must be true of what is enforced."""
 
     read_only: bool
@@ -27,8 +28,7 @@ class Annotations:
     open_world: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Which of a principal's workers serves a call.
 
     `own`: the connection's worker. `handle`: the worker that made the handle in argument `name`
@@ -40,36 +40,74 @@ class Route:
     name: str = ""
 
 
-@dataclass(slots=True)
 class Outcome:
-    """What the worker reports to the broker when a call ends (the `end` message)."""
+    """What the worker reports to the broker when a call ends (the `end` message).
 
-    status: str = "ok"
-    """ok | error | timeout | cancelled | killed"""
-    exit: int | None = None
-    signal: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
-    truncated: bool | None = None
-    cpu_ms: int | None = None
-    mem_peak: int | None = None
-    survivors: int | None = None
-    error: str | None = None
+    `status` is ok, error, timeout, cancelled or killed; `bytes` and `sha256` speak of the true
+    whole of the output, `truncated` of what the client was shown; times are milliseconds,
+    `mem_peak` bytes; `survivors` counts processes that could not be ended.
+    """
+
+    __slots__ = (
+        "bytes",
+        "cpu_ms",
+        "error",
+        "exit",
+        "mem_peak",
+        "sha256",
+        "signal",
+        "status",
+        "survivors",
+        "truncated",
+    )
+
+    def __init__(
+        self,
+        status: str = "ok",
+        *,
+        exit: int | None = None,
+        signal: str | None = None,
+        sha256: str | None = None,
+        bytes: int | None = None,
+        truncated: bool | None = None,
+        cpu_ms: int | None = None,
+        mem_peak: int | None = None,
+        survivors: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        self.status = status
+        self.exit = exit
+        self.signal = signal
+        self.sha256 = sha256
+        self.bytes = bytes
+        self.truncated = truncated
+        self.cpu_ms = cpu_ms
+        self.mem_peak = mem_peak
+        self.survivors = survivors
+        self.error = error
+
+    def as_wire(self) -> Json:
+        """The fields that are known, by the names of the `end` message."""
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in values if value is not None}
 
 
-@dataclass(slots=True)
 class Result:
     """A handler's answer: facts that fit the tool's output schema, and what the record says."""
 
-    facts: Json
-    is_error: bool = False
-    outcome: Outcome = field(default_factory=Outcome)
+    __slots__ = ("facts", "is_error", "outcome")
+
+    def __init__(self, facts: Json, is_error: bool = False, outcome: Outcome | None = None) -> None:
+        self.facts = facts
+        self.is_error = is_error
+        self.outcome = Outcome() if outcome is None else outcome
 
 
 class Call(Protocol):
     """One call as a handler sees it."""
 
     id: str
+    conn: str
     tool: str
     tier: int
     enforcement: str
@@ -84,25 +122,28 @@ Handler = Callable[[Call, Mapping[str, Any]], Awaitable[Result]]
 Render = Callable[[Json], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """One row of the registry."""
 
     name: str
     title: str
     group: str
+    """shell | session | output | server: what tools.disabled switches off."""
     description: str
     input_schema: Json
     output_schema: Json
     annotations: Annotations
     handler: Handler
     render: Render
-    """Facts to the text block of the result (design section 6, the text grammar)."""
+    """Facts to the text block of the result (the text grammar, `tools.text`); takes errors too."""
     route: Route = Route()
 
 
 def arguments(required: tuple[str, ...] = (), /, **properties: Json) -> Json:
-    """A closed JSON Schema object (2020-12): unknown arguments are errors, never ignored."""
+    """A closed JSON Schema object (2020-12): unknown arguments are errors, never ignored.
+
+    No oneOf or anyOf at the top: several model APIs refuse a tool whose schema has one.
+    """
     return {
         "type": "object",
         "properties": properties,

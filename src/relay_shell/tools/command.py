@@ -1,0 +1,72 @@
+"""Arguments that tools which run commands share, checked against the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from ..wire.errors import RelayError
+
+DEFAULT_SHELL = "/bin/bash"
+
+
+class Limits(TypedDict):
+    """Bounds of one run: seconds and bytes."""
+
+    timeout: float
+    max_output: int
+
+
+def command_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """The argument vector of `command` (a shell's command line) or `argv`.
+
+    Raises:
+        RelayError: kind InvalidArguments, unless exactly one of the two is given, or if a
+            word has a NUL octet (execve(2) would end it there).
+    """
+    command, argv = args.get("command"), args.get("argv")
+    if (command is None) == (argv is None):
+        raise RelayError("InvalidArguments", reason="give either command or argv")
+    if command is not None:
+        words = [str(settings.get("worker.shell", DEFAULT_SHELL)), "-c", command]
+    else:
+        assert argv is not None
+        words = list(argv)
+    check_words(words)
+    return words
+
+
+def check_words(words: list[str]) -> None:
+    """Refuse what execve(2) cannot take as it stands.
+
+    Raises:
+        RelayError: kind InvalidArguments.
+    """
+    for word in words:
+        if "\0" in word:
+            raise RelayError("InvalidArguments", reason="an argument contains a NUL character")
+    if not words[0]:
+        raise RelayError("InvalidArguments", reason="the program's name is empty")
+
+
+def limits_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> Limits:
+    """The call's timeout and max_output, by default the settings'.
+
+    Raises:
+        RelayError: kind InvalidArguments, for a value over the settings' hard limit.
+    """
+    longest = settings.get("limits.timeout_max", 900)
+    most = settings.get("limits.output_max", 1_048_576)
+    timeout = args.get("timeout", min(settings.get("limits.timeout", 60), longest))
+    max_output = args.get("max_output", min(settings.get("limits.output", 65_536), most))
+    if timeout > longest:
+        raise RelayError(
+            "InvalidArguments",
+            reason=f"timeout is at most {longest:g} s here; use shell_spawn for longer work",
+        )
+    if max_output > most:
+        raise RelayError(
+            "InvalidArguments",
+            reason=f"max_output is at most {most} bytes here; output_read pages the rest",
+        )
+    return {"timeout": float(timeout), "max_output": int(max_output)}
