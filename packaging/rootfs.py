@@ -67,6 +67,8 @@ def package_relations() -> list[str]:
 ANONYMOUS = (
     ': > "$1/etc/machine-id"; rm -f "$1/var/lib/dbus/machine-id" "$1"/etc/ssh/ssh_host_* '
     '"$1/etc/hostname" "$1/etc/resolv.conf"',
+    # A test that wants sshd makes host keys and starts it.
+    'chroot "$1" systemctl disable ssh.service ssh.socket',
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer man-db.timer '
     "e2scrub_all.timer e2scrub_reap.service fstrim.timer",
 )
@@ -84,7 +86,7 @@ def definition(name: str) -> Definition:
     if name == "machine":
         return Definition(tuple(MACHINE_PACKAGES), (download, *ANONYMOUS))
     if name == "vm":
-        return Definition((*MACHINE_PACKAGES, *VM_PACKAGES), (download, *vm_hooks(), *ANONYMOUS))
+        return Definition((*MACHINE_PACKAGES, *VM_PACKAGES), (download, *ANONYMOUS, *vm_hooks()))
     raise SystemExit(f"no file system named {name!r}: build, machine or vm")
 
 

@@ -1,0 +1,393 @@
+"""Throwaway Debian 13 machines, booted by systemd-nspawn in a network of their own.
+
+    with Machine(package.installed()) as machine:
+        machine.run("systemctl", "enable", "--now", "relay-shell.socket")
+        machine.run("relay-shell", "status", user="root").stdout
+
+A machine is an overlay of cached directories, so it boots in about a second and leaves nothing.
+It ends when its `with` block does, and when the process that started it dies. Needs root and
+cgroup v2, alone or beside v1. Its kernel is the host's: for resource controllers see vm.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from . import journal
+from .process import Process, poll
+
+TREE = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("RELAY_SHELL_BUILD", TREE / "build"))
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "SYSTEMD_PAGER": "cat",
+}
+# The kernel features that the units under test use and nspawn withholds by default.
+CAPABILITIES = "CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_BPF,CAP_PERFMON"
+SYSTEM_CALLS = "@keyring bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self"
+
+# $1 cgroup, $2 root, $3 overlay options, then the command. The mount is in the namespace of this
+# process alone and goes with it.
+BOOT = """
+echo $$ > "$1/cgroup.procs"; mount -t overlay overlay -o "$3" "$2"; shift 3; exec "$@"
+"""
+# $1 cgroup, then the command. A step runs in a cgroup of the machine's, as a login would.
+STEP = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
+
+_serial = itertools.count(1)
+
+
+class StepFailed(AssertionError):
+    """A command in a machine ended with a status other than 0."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.done = done
+        command = shlex.join(done.args)
+        super().__init__(f"{command}: status {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def rootfs(name: str) -> Path:
+    """The cached file system of packaging/rootfs.py, built if need be."""
+    argv = [sys.executable, str(TREE / "packaging/rootfs.py"), name]
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip())
+
+
+def cgroup2() -> Path:
+    for candidate in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+        if (candidate / "cgroup.controllers").exists():
+            return candidate
+    raise RuntimeError("no cgroup v2 hierarchy is mounted")
+
+
+class Machine:
+    """One machine. `layers` are the directories of its file system, the uppermost first."""
+
+    def __init__(
+        self,
+        layers: Sequence[Path],
+        *,
+        name: str | None = None,
+        binds: Mapping[str, str] | None = None,
+        network: str | None = None,
+    ) -> None:
+        """`binds` maps host paths to paths in the machine; `network` names a netns to share."""
+        self.name = name or f"rs-{os.getpid()}-{next(_serial)}"
+        self.layers = tuple(layers)
+        self.directory = BUILD / "machines" / self.name
+        self.console = self.directory / "console.log"
+        self._binds = dict(binds or {})
+        self._network = network
+        self._cgroup = cgroup2() / f"relay-shell-test-{self.name}"
+        self._declared: list[str] = []
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader: Process | None = None
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self.boot()
+        except BaseException:
+            self.destroy()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.destroy()
+
+    @property
+    def upper(self) -> Path:
+        """The directory that holds what this machine has changed, as overlayfs keeps it."""
+        return self.directory / "upper"
+
+    def boot(self, seconds: float = 60) -> None:
+        """Boots. Returns when systemd has started everything it was told to."""
+        for part in ("root", "upper", "work"):
+            (self.directory / part).mkdir(parents=True, exist_ok=True)
+        self._cgroup.mkdir(exist_ok=True)
+        lower = ":".join(map(str, self.layers))
+        options = f"lowerdir={lower},upperdir={self.upper},workdir={self.directory / 'work'}"
+        root = self.directory / "root"
+        argv = ["setpriv", "--pdeathsig", "SIGKILL", "unshare", "--mount"]
+        argv += ["--propagation", "private", "sh", "-euc", BOOT, "sh"]
+        argv += [str(self._cgroup), str(root), options, *self._nspawn_command(root)]
+        with open(self.console, "ab") as console:
+            self._nspawn = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                # The container gets cgroup v2 alone, also where the host mounts both.
+                env={"PATH": ENVIRONMENT["PATH"], "UNIFIED_CGROUP_HIERARCHY": "1"},
+            )
+        try:
+            poll(self._find_leader, seconds, "systemd runs")
+            poll(self._started, seconds, "the machine has started")
+        except TimeoutError as error:
+            tail = self.console.read_text(errors="replace")[-4000:]
+            raise TimeoutError(f"{self.name}: {error}\n{tail}") from None
+        outside = self._payload() / "outside.slice"
+        outside.mkdir(exist_ok=True)
+
+    def _nspawn_command(self, root: Path) -> list[str]:
+        return [
+            "systemd-nspawn",
+            "--quiet",
+            f"--directory={root}",
+            f"--machine={self.name}",
+            f"--hostname={self.name}",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=read-only",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--kill-signal=SIGRTMIN+4",
+            f"--capability={CAPABILITIES}",
+            f"--system-call-filter={SYSTEM_CALLS}",
+            f"--network-namespace-path=/run/netns/{self._network}"
+            if self._network
+            else "--private-network",
+            *(f"--bind={host}:{there}" for host, there in self._binds.items()),
+        ]
+
+    def _find_leader(self) -> bool:
+        assert self._nspawn is not None
+        if self._nspawn.poll() is not None:
+            raise TimeoutError(f"systemd-nspawn ended with {self._nspawn.returncode}")
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    self._leader = Process.of(child)
+        return self._leader is not None
+
+    def _started(self) -> bool:
+        state = self._enter(["systemctl", "is-system-running"]).stdout.strip()
+        return state in ("running", "degraded")
+
+    def shutdown(self, seconds: float = 30) -> None:
+        """Powers the machine off, as an operator would, and leaves its directory."""
+        if self._nspawn is None or self._nspawn.poll() is not None:
+            return
+        # nspawn passes SIGTERM on to the machine's systemd as --kill-signal: power off.
+        Process.of(self._nspawn.pid).signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._nspawn.wait(seconds)
+
+    def destroy(self) -> None:
+        """Ends everything in the machine at once and removes its directory."""
+        if self._cgroup.is_dir():
+            # All of the machine is in this cgroup and nothing else is.
+            (self._cgroup / "cgroup.kill").write_text("1")
+        if self._nspawn is not None:
+            self._nspawn.wait(30)
+            self._nspawn = None
+        self._leader = None
+        with contextlib.suppress(TimeoutError):
+            poll(self._remove_cgroup, 10, "its cgroup is empty")
+        if self.directory.is_dir():
+            # Append-only and immutable files of a copied tree; overlayfs keeps its own in xattrs.
+            subprocess.run(
+                ["chattr", "-R", "-f", "-i", "-a", self.directory], check=False, capture_output=True
+            )
+            shutil.rmtree(self.directory)
+
+    def _remove_cgroup(self) -> bool:
+        if not self._cgroup.is_dir():
+            return True
+        deepest_first = sorted(self._cgroup.rglob("**/"), key=lambda p: -len(p.parts))
+        for directory in deepest_first:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        with contextlib.suppress(OSError):
+            self._cgroup.rmdir()
+        return not self._cgroup.is_dir()
+
+    def _payload(self) -> Path:
+        return self._cgroup / "payload"
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _nsenter(self) -> list[str]:
+        if self._leader is None or not self._leader.alive():
+            raise RuntimeError(f"{self.name}: the machine is not running")
+        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
+        return ["nsenter", "--target", str(self._leader.pid), *spaces]
+
+    def _enter(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._nsenter(), *argv], capture_output=True, text=True, env=ENVIRONMENT, timeout=30
+        )
+
+    def command(
+        self, *argv: str, user: str | None = None, env: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """The argv that runs `argv` in the machine, for whoever starts programs by itself.
+
+        It inherits the standard streams, so an MCP client can take it for its stdio server.
+        """
+        home = "/root" if user in (None, "root") else "/"
+        variables = {**ENVIRONMENT, "HOME": home, "USER": user or "root", **(env or {})}
+        become = (
+            ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"] if user else []
+        )
+        return [
+            *("sh", "-euc", STEP, "sh", str(self._payload() / "outside.slice")),
+            *self._nsenter(),
+            *("env", "--ignore-environment"),
+            *(f"{name}={value}" for name, value in variables.items()),
+            *become,
+            *argv,
+        ]
+
+    def popen(
+        self,
+        *argv: str,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[Any]:
+        """Starts a program in the machine; `options` are Popen's."""
+        return subprocess.Popen(self.command(*argv, user=user, env=env), **options)
+
+    def run(
+        self,
+        *argv: str,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | IO[bytes] | None = None,
+        check: bool = True,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a program in the machine and returns what it printed, as text.
+
+        Raises:
+            StepFailed: its status is not 0 and `check` is set.
+            subprocess.TimeoutExpired: it took longer than `timeout` seconds.
+        """
+        if isinstance(input, str):
+            input = input.encode()
+        given: dict[str, Any] = {"stdin": subprocess.DEVNULL}
+        if isinstance(input, bytes):
+            given = {"input": input}
+        elif input is not None:
+            given = {"stdin": input}
+        raw = subprocess.run(
+            self.command(*argv, user=user, env=env), capture_output=True, timeout=timeout, **given
+        )
+        done = subprocess.CompletedProcess(
+            list(argv),
+            raw.returncode,
+            raw.stdout.decode(errors="replace"),
+            raw.stderr.decode(errors="replace"),
+        )
+        if check and done.returncode:
+            raise StepFailed(done)
+        return done
+
+    def out(self, *argv: str, user: str | None = None, **options: Any) -> str:
+        """Standard output of a program that must succeed, without the last line feed."""
+        return self.run(*argv, user=user, **options).stdout.rstrip("\n")
+
+    def shell(self, script: str, *, user: str | None = None, **options: Any) -> str:
+        """Standard output of a shell script, which ends at the first command that fails."""
+        return self.out("sh", "-euc", script, user=user, **options)
+
+    def unit(
+        self, *argv: str, user: str | None = None, properties: Sequence[str] = (), **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a program as a transient unit, so that journal and limits see it as a service."""
+        extra = [f"--property={item}" for item in properties]
+        if user:
+            extra.append(f"--uid={user}")
+        prefix = ("systemd-run", "--pipe", "--wait", "--quiet", "--collect")
+        return self.run(*prefix, *extra, "--", *argv, **options)
+
+    def wait(self, script: str, seconds: float = 30, user: str | None = None) -> None:
+        """Repeats a shell script until it succeeds. Raises TimeoutError if it does not in time."""
+
+        def holds() -> bool:
+            return self.run("sh", "-euc", script, user=user, check=False).returncode == 0
+
+        poll(holds, seconds, script, every=0.1)
+
+    def add_user(self, name: str, *groups: str) -> None:
+        self.run("useradd", "--create-home", "--user-group", "--shell", "/bin/bash", name)
+        for group in groups:
+            self.run("usermod", "--append", "--groups", group, name)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def read(self, path: str) -> str:
+        return self.run("cat", "--", path).stdout
+
+    def write(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        script = 'mkdir -p "${1%/*}"; cat > "$1"; chmod "$2" "$1"'
+        self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=content)
+
+    def put(self, local: Path, path: str) -> None:
+        """Copies a host file, or a directory as a whole, to `path` in the machine, as root's."""
+        with subprocess.Popen(
+            ["tar", "-C", local.parent, "--owner=0", "--group=0", "-cf", "-", local.name],
+            stdout=subprocess.PIPE,
+        ) as tar:
+            script = (
+                'mkdir -p "${2%/*}"; t=$(mktemp -d "${2%/*}/.put-XXXXXX"); tar -C "$t" -xf -; '
+                'mv -T "$t/$1" "$2"; rmdir "$t"'
+            )
+            self.run("sh", "-euc", script, "sh", local.name, path, input=tar.stdout)
+        if tar.returncode:
+            raise RuntimeError(f"tar of {local} failed")
+
+    def get(self, path: str, local: Path) -> None:
+        """Copies a file of the machine to a host path."""
+        with open(local, "wb") as target:
+            subprocess.run(self.command("cat", "--", path), check=True, stdout=target)
+
+    # -- journal ---------------------------------------------------------------------------------
+
+    def journal(self, *arguments: str) -> list[journal.Entry]:
+        """Entries since boot; `arguments` are journalctl's, such as a match or `--unit`."""
+        self.run("journalctl", "--sync")
+        listing = self.run("journalctl", "--boot", "--output=json", "--all", "--quiet", *arguments)
+        return list(journal.parse(listing.stdout.splitlines()))
+
+    def cursor(self) -> str:
+        """Where the journal ends now, for `--after-cursor=`."""
+        last = json.loads(self.out("journalctl", "--lines=1", "--output=json", "--quiet"))
+        return str(last["__CURSOR"])
+
+    def expect(self, pattern: str) -> None:
+        """Declares that warnings with this pattern in "unit: message" are part of the test."""
+        self._declared.append(pattern)
+
+    def check_journal(self) -> None:
+        """Fails if there is a message of priority warning or worse that nobody declared."""
+        found = journal.undeclared(self.journal("--priority=warning"), self._declared)
+        if found:
+            listing = "\n".join(map(str, found))
+            raise AssertionError(f"{self.name}: undeclared journal messages:\n{listing}")
