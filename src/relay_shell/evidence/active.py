@@ -1,0 +1,253 @@
+"""The active file: opening it, judging it, writing whole lines to it, noticing its replacement."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+import struct
+import time
+from pathlib import Path
+
+from .errors import EvidenceError
+from .files import Tail, segments, tail
+
+MODE = 0o640
+GRACE = 2.0
+"""Seconds for which a renamed file is still written to while its successor is not there yet:
+logrotate(8) renames, creates, and only then gives the new file its owner."""
+
+_FS_IOC_GETFLAGS = 0x80086601
+_FS_APPEND_FL = 0x20
+
+
+class Active:
+    """An open, append-only file that only whole lines are meant to go to.
+
+    Args:
+        path: the file; it is created if it may be.
+        lock: a file of the writer's own to lock instead of the record itself. Whoever may read a
+            file may also lock it, so this keeps readers from blocking the broker.
+
+    Raises:
+        EvidenceError: locked by another writer, untrusted, or what the system call answered.
+    """
+
+    def __init__(self, path: Path, lock: Path | None = None) -> None:
+        self.path = path
+        self._name = str(path)
+        self._lock_path = lock
+        self._lock = -1
+        self._astray = 0.0
+        self.torn = 0
+        """Bytes at the end that are no record, to be named by the next one."""
+        self._hash = hashlib.sha256()
+        self._terminated = True
+        if lock is not None:
+            self._lock = _open(lock, os.O_RDWR, 0o600)
+            try:
+                _exclusive(self._lock, lock)
+            except EvidenceError:
+                os.close(self._lock)
+                raise
+        try:
+            self.fd = self._take()
+        except EvidenceError:
+            self._unlock()
+            raise
+
+    def _take(self) -> int:
+        fd = _open(self.path, os.O_RDWR | os.O_APPEND, MODE)
+        try:
+            status = os.fstat(fd)
+            _judge(status, self.path)
+            if self._lock_path is None:
+                _exclusive(fd, self.path)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._identity = (status.st_dev, status.st_ino)
+        self._astray = 0.0
+        # A new name is only durable with its directory; where that may not be opened, ext4 and
+        # xfs commit it with the first fsync of the file.
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+            parent = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(parent)
+            finally:
+                os.close(parent)
+        return fd
+
+    # ---- reading its own end -------------------------------------------------------------
+
+    def end(self) -> Tail:
+        """The file's end, remembering the bytes that are no record.
+
+        Raises:
+            EvidenceError: it cannot be read.
+        """
+        try:
+            with open(os.dup(self.fd), "rb") as file:
+                found = tail(file)
+                self.torn = found.torn
+                self._terminated = found.terminated
+                self._hash = hashlib.sha256()
+                file.seek(-found.torn, os.SEEK_END)
+                while chunk := file.read(1024 * 1024):
+                    self._hash.update(chunk)
+        except OSError as error:
+            raise EvidenceError.of(error, self.path) from None
+        return found
+
+    def older(self) -> list[Path]:
+        """The rotated files, newest first.
+
+        Raises:
+            EvidenceError: the directory cannot be listed.
+        """
+        try:
+            return [path for path in segments(self.path) if path != self.path][::-1]
+        except OSError as error:
+            raise EvidenceError.of(error, self.path.parent) from None
+
+    # ---- writing -------------------------------------------------------------------------
+
+    def seam(self) -> tuple[bytes, dict[str, object]] | None:
+        """What must precede the next record: a line feed where one is missing, and the facts that
+        name the bytes which are no record. None if every byte belongs to one."""
+        if not self.torn:
+            return None
+        lead = b"" if self._terminated else b"\n"
+        whole = self._hash.copy()
+        whole.update(lead)
+        return lead, {"bytes": self.torn + len(lead), "sha256": whole.hexdigest()}
+
+    def write(self, data: bytes) -> None:
+        """Append whole lines; what is written of a cut-off write counts as torn.
+
+        Raises:
+            EvidenceError: not everything could be written.
+        """
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self.fd, data[done:] if done else data)
+        except OSError as error:
+            if done:
+                self.torn += done
+                self._hash.update(data[:done])
+                self._terminated = data[done - 1] == 0x0A
+            raise EvidenceError.of(error, self.path) from None
+        if self.torn:
+            self.torn, self._hash, self._terminated = 0, hashlib.sha256(), True
+
+    # ---- replacement ---------------------------------------------------------------------
+
+    def replaced(self) -> bool:
+        """Whether the path names another file than the one that is open.
+
+        Raises:
+            EvidenceError: cause lost, if it names none and the grace is over, or ours is deleted.
+        """
+        try:
+            status = os.lstat(self._name)
+        except OSError as error:
+            self._still(EvidenceError.of(error, self.path))
+            return False
+        if (status.st_dev, status.st_ino) == self._identity:
+            self._astray = 0.0
+            return False
+        return True
+
+    def switch(self) -> int | None:
+        """Open the file that the path names now; return the earlier descriptor, for the caller to
+        sync and close, or None if the new file is not ready and the grace still runs.
+
+        Raises:
+            EvidenceError: the new file cannot be used and the grace is over.
+        """
+        old = self.fd
+        try:
+            self.fd = self._take()
+        except EvidenceError as error:
+            if error.cause in ("locked", "untrusted"):
+                raise
+            self._still(error)
+            return None
+        if os.fstat(self.fd).st_size:
+            # What a new file holds already was not written by us.
+            self.torn, self._terminated, self._hash = 0, True, hashlib.sha256()
+            with open(os.dup(self.fd), "rb") as file:
+                file.seek(0)
+                last = b""
+                while chunk := file.read(1024 * 1024):
+                    self._hash.update(chunk)
+                    self.torn += len(chunk)
+                    last = chunk
+            self._terminated = last.endswith(b"\n")
+        else:
+            self.torn, self._terminated, self._hash = 0, True, hashlib.sha256()
+        return old
+
+    def _still(self, error: EvidenceError) -> None:
+        now = time.monotonic()
+        self._astray = self._astray or now
+        # A deleted file takes what is written with it; a renamed one keeps it.
+        if os.fstat(self.fd).st_nlink == 0 or now - self._astray > GRACE:
+            raise error
+
+    # ---- the rest ------------------------------------------------------------------------
+
+    def append_only(self) -> bool | None:
+        """Whether the attribute `a` of chattr(1) is set; None where the file system has none."""
+        try:
+            answer = fcntl.ioctl(self.fd, _FS_IOC_GETFLAGS, bytes(8))
+        except OSError:
+            return None
+        return bool(struct.unpack_from("i", answer)[0] & _FS_APPEND_FL)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _open(path: Path, flags: int, mode: int) -> int:
+    # Non-blocking, so that a FIFO in the place of the file cannot hold the broker.
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        try:
+            return os.open(path, flags)
+        except FileNotFoundError:
+            return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise EvidenceError.of(error, path) from None
+
+
+def _exclusive(fd: int, path: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EvidenceError("locked", str(path)) from None
+    except OSError as error:
+        raise EvidenceError.of(error, path) from None
+
+
+def _judge(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise EvidenceError("untrusted", f"{path} is not a regular file")
+    if status.st_uid not in (0, os.geteuid()):
+        raise EvidenceError("untrusted", f"{path} belongs to uid {status.st_uid}")
+    if status.st_mode & 0o022:
+        raise EvidenceError(
+            "untrusted", f"{path} has mode {stat.S_IMODE(status.st_mode):04o}: run 'chmod go-w'"
+        )
+    if status.st_nlink != 1:
+        raise EvidenceError("untrusted", f"{path} has {status.st_nlink} names")

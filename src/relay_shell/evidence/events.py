@@ -1,0 +1,187 @@
+"""The table of events: what can be recorded, under which journal id, and how it reads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+INFO = 6
+NOTICE = 5
+WARNING = 4
+ERROR = 3
+
+
+class Event(NamedTuple):
+    """One event.
+
+    `message_id` is its MESSAGE_ID (sd-id128(3)), never to change. `priority` is a level of
+    syslog(3): what an agent can cause at will is never above notice, so that no agent can flood
+    or forge an alarm. `subject` and `text` are its catalog entry, in which journalctl fills in
+    @FIELD@.
+    """
+
+    message_id: str
+    priority: int
+    subject: str
+    text: str
+
+
+EVENTS: dict[str, Event] = {
+    "start": Event(
+        "6ea396842a0546fd9be1cc3060b017fd",
+        INFO,
+        "The broker has started",
+        "Calls are admitted from here on. Calls that the last broker left without an outcome and\n"
+        "whose worker does not return are recorded as interrupted.",
+    ),
+    "stop": Event(
+        "c1bca2405e3948cf98b00223e6edf82c",
+        INFO,
+        "The broker has stopped",
+        "No call is admitted until it starts again.",
+    ),
+    "config": Event(
+        "03d4b9e829c94cad94b9f4d22a7876f0",
+        NOTICE,
+        "The settings were loaded",
+        "Settings were read at start or by 'systemctl reload relay-shell'. A refused reload\n"
+        "leaves the earlier settings in force; the error names file and line.",
+    ),
+    "connect": Event(
+        "94568634c5944fe5835c05a5bdb5416f",
+        INFO,
+        "An agent connected: @RELAY_PRINCIPAL@",
+        "The principal is what the kernel says of the client's socket, or what a verified token\n"
+        "says. What a client calls itself is in RELAY_CLIENT and proves nothing.",
+    ),
+    "client": Event(
+        "e4975ea4a35b49499f9a2172cd01fbb4",
+        INFO,
+        "A client introduced itself: @RELAY_CLIENT@",
+        "Name, version and protocol are the client's own words.",
+    ),
+    "disconnect": Event(
+        "ace7b85559f345aab21d85e059576efe",
+        INFO,
+        "An agent disconnected: @RELAY_PRINCIPAL@",
+        "Calls that were running for this connection are cancelled and recorded so. Its terminal\n"
+        "sessions stay for their idle time.",
+    ),
+    "refused": Event(
+        "55f2987a7aa14536813acc8592d757f7",
+        NOTICE,
+        "A connection was refused",
+        "A peer of one of relay-shell's sockets was not who it had to be, or there were too many.",
+    ),
+    "worker": Event(
+        "8c66205656704190bdee02614a586034",
+        INFO,
+        "A worker appeared or ended: @RELAY_WORKER@",
+        "A worker is the process that runs the commands of one connection:\n"
+        "    systemctl list-units 'relay-shell-worker@*'",
+    ),
+    "intent": Event(
+        "c7b317c0c2d04f318124af38b5524c26",
+        INFO,
+        "A call was admitted: @RELAY_TOOL@ for @RELAY_PRINCIPAL@",
+        "Written to disk before the call ran. The outcome follows under the same RELAY_CALL_ID:\n"
+        "    relay-shell audit show @RELAY_CALL_ID@\n"
+        "An intent without outcome or interrupted record is itself a finding.",
+    ),
+    "deny": Event(
+        "b9a22225b79848dba8a830538780f0a7",
+        NOTICE,
+        "A call was refused: @RELAY_TOOL@ for @RELAY_PRINCIPAL@",
+        "Nothing ran. RELAY_REASONS says why.",
+    ),
+    "outcome": Event(
+        "692661c2d41b45c5951e4004096c4268",
+        INFO,
+        "A call ended: @RELAY_STATUS@",
+        "RELAY_SHA256 and RELAY_BYTES are of the whole output, whatever was returned of it.\n"
+        "RELAY_SURVIVORS above 0 counts processes of the call that could not be ended.",
+    ),
+    "interrupted": Event(
+        "6bc7ee19a63649b3baa6f8d069e9043f",
+        NOTICE,
+        "A call has no known outcome: @RELAY_CALL_ID@",
+        "The worker or the broker ended during the call. What its command did until then stands;\n"
+        "what it did is not known.",
+    ),
+    "rejected": Event(
+        "6eb181f1b5a0459abb0b4746eac8f2f6",
+        NOTICE,
+        "A message was rejected",
+        "A client sent what is no valid call: an unknown tool, arguments that do not fit, or a\n"
+        "message that is malformed. Nothing ran.",
+    ),
+    "observe": Event(
+        "ace127d4e0874e3b88995017e2ecb44c",
+        INFO,
+        "A resource or prompt was read: @RELAY_WHAT@",
+        "Reads change nothing; they are recorded because they disclose.",
+    ),
+    "session": Event(
+        "57473cde1e7a43d2a340bb68b1461e41",
+        INFO,
+        "A terminal session changed: @RELAY_WHAT@",
+        "RELAY_DETAIL names the session.",
+    ),
+    "note": Event(
+        "07910fa5e6834b4dbe393d2a298c5618",
+        INFO,
+        "A worker noted: @RELAY_WHAT@",
+        "RELAY_FACTS holds what the worker says of its call. It is the worker's word.",
+    ),
+    "freeze": Event(
+        "83df7c68dae4431fa384eacace7de41f",
+        NOTICE,
+        "An operator froze calls: @RELAY_DETAIL@",
+        "Calls in this scope are refused and its sessions ended until 'relay-shell unfreeze'.",
+    ),
+    "unfreeze": Event(
+        "e2e00591654f445dace9a642c7846cab",
+        NOTICE,
+        "An operator lifted a freeze: @RELAY_DETAIL@",
+        "Calls in this scope are judged again as the settings say.",
+    ),
+    "kill": Event(
+        "3ff62ee2cbeb4bc589ca5cffeba28970",
+        NOTICE,
+        "An operator ended work: @RELAY_DETAIL@",
+        "Calls and sessions in this scope were ended with all their processes.",
+    ),
+    "rotate": Event(
+        "caf09354a5c94d37bdf1bb8a1ff2c85d",
+        INFO,
+        "The record continues in a new file",
+        "The chain continues over the seam: RELAY_PREV is the chain value of the last record of\n"
+        "the file before.",
+    ),
+    "torn": Event(
+        "0f169fc3424a42e291e64fd5e331eadc",
+        NOTICE,
+        "The record holds bytes that are no record",
+        "A write was cut off, by a crash or a full disk, or something else wrote to the file. The\n"
+        "bytes are left in place; RELAY_FACTS names their number and SHA-256.",
+    ),
+    "recovered": Event(
+        "c612c64f318a49668060f82b043208a6",
+        NOTICE,
+        "The record can be written again",
+        "Calls were refused meanwhile. RELAY_FACTS says since when, why and how many.",
+    ),
+    "trouble": Event(
+        "9fe86f07d2b34c648d63d12c15d7d1d9",
+        ERROR,
+        "The record cannot be written",
+        "Calls are refused and nothing runs until it can. RELAY_ERROR says why:\n"
+        "    relay-shell doctor",
+    ),
+    "journal-lost": Event(
+        "7e4172473c36462e9e149a000a2e9d2f",
+        WARNING,
+        "Records did not reach the journal",
+        "journald did not take records for a while and the spool was full. They are in the file;\n"
+        "RELAY_FACTS counts them.",
+    ),
+}

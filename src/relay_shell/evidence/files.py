@@ -1,0 +1,155 @@
+"""The files of a record: the active one, the rotated ones in order, and the end of each."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from .chain import Link, link
+from .record import MAX_LINE
+
+_CHUNK = 64 * 1024
+_HEAD = re.compile(rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),')
+_OPENERS: dict[str, Callable[[Path, str], Any]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+}
+
+
+class Tail(NamedTuple):
+    """The end of a file: its last intact record, and the bytes after it that are none."""
+
+    link: Link | None
+    torn: int
+    sha256: str
+    terminated: bool
+    """Whether the file is empty or ends with a line feed."""
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """A segment's content for reading, decompressed if its name says so.
+
+    Raises:
+        OSError, EOFError, lzma.LZMAError: it cannot be read (the latter two while reading).
+    """
+    opener = _OPENERS.get(path.suffix)
+    return path.open("rb") if opener is None else opener(path, "rb")
+
+
+def segments(path: Path) -> list[Path]:
+    """The files of the record at `path`, oldest first, the active one last.
+
+    Rotated files are named by logrotate(8): `.1`, `-20260101`, `-1767225600`, perhaps compressed.
+    They are ordered by the number of their first record, for a name proves no order.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    name = re.compile(re.escape(path.name) + r"[.-][0-9][0-9.-]*(?:\.(?:gz|xz|bz2))?")
+    rotated = []
+    for entry in os.listdir(path.parent):
+        if name.fullmatch(entry):
+            file = path.parent / entry
+            rotated.append((_first_seq(file), entry, file))
+    rotated.sort()
+    found = [file for _, _, file in rotated]
+    if path.exists():
+        found.append(path)
+    return found
+
+
+def _first_seq(path: Path) -> int:
+    try:
+        with open_file(path) as file:
+            for _ in range(64):
+                line = file.readline(MAX_LINE + 1)
+                if not line:
+                    break
+                if match := _HEAD.match(line):
+                    return int(match[1])
+    except (OSError, EOFError, lzma.LZMAError):
+        pass
+    return 0
+
+
+def lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines forwards, without line feeds; one over the bound comes as its beginning."""
+    while line := file.readline(MAX_LINE + 1):
+        if not line.endswith(b"\n") and len(line) > MAX_LINE:
+            while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                pass
+        yield line.removesuffix(b"\n")
+
+
+def lines_backwards(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Offset and content of each line, last first; the file must be seekable.
+
+    What follows the last line feed comes first, if there is anything. A line over the bound
+    comes in pieces, none of which is an intact record.
+    """
+    position = file.seek(0, io.SEEK_END)
+    rest = b""
+    first = True
+    while position:
+        step = min(_CHUNK, position)
+        position -= step
+        file.seek(position)
+        rest = file.read(step) + rest
+        pieces = rest.split(b"\n")
+        at = position + len(rest)
+        for piece in reversed(pieces[1:]):
+            at -= len(piece)
+            if piece or not first:
+                yield at, piece
+            first = False
+            at -= 1
+        rest = pieces[0]
+        if len(rest) > MAX_LINE:
+            yield position, rest
+            rest, first = b"", False
+    if rest:
+        yield 0, rest
+
+
+def seekable(path: Path) -> IO[bytes]:
+    """A segment opened so that it can be read backwards; a compressed one is unpacked first."""
+    file = open_file(path)
+    if path.suffix not in _OPENERS:
+        return file
+    with file:
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+        shutil.copyfileobj(file, spool, _CHUNK)
+    return spool
+
+
+def tail(file: IO[bytes]) -> Tail:
+    """Find the last intact record of a file and what comes after it."""
+    size = file.seek(0, io.SEEK_END)
+    if not size:
+        return Tail(None, 0, "", True)
+    file.seek(size - 1)
+    terminated = file.read(1) == b"\n"
+    good, end, last = None, 0, True
+    for offset, line in lines_backwards(file):
+        # A line without its line feed was never wholly written, intact as it may look.
+        unfinished = last and not terminated
+        last = False
+        if not unfinished and (good := link(line)):
+            end = offset + len(line) + 1
+            break
+    torn = hashlib.sha256()
+    file.seek(end)
+    while chunk := file.read(_CHUNK):
+        torn.update(chunk)
+    return Tail(good, size - end, torn.hexdigest(), terminated)

@@ -1,0 +1,244 @@
+"""Records to journald by its native protocol (systemd.io, JOURNAL_NATIVE_PROTOCOL), never waiting.
+
+sd_journal_send(3) blocks for ever on a frozen journald and drops silently where the socket is
+missing; so the datagrams are sent here, and what happens when journald does not take them is a
+setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import EvidenceError
+from .events import EVENTS
+from .message import message
+from .record import FIELDS, journal_name
+
+SOCKET = "/run/systemd/journal/socket"
+POLICIES = ("block", "spool", "continue")
+RETRY = 0.1
+"""Seconds between attempts while journald does not take records."""
+
+READY = 5.0
+"""Seconds that a call waits under the policy `block` before it is refused."""
+
+_ITEMS = 64
+"""Items of an array that become fields of their own; journald takes 1024 fields an entry."""
+
+_NAMES = {name: journal_name(name).encode() for name in FIELDS}
+_BUSY = {
+    errno.EAGAIN,
+    errno.ENOBUFS,
+    errno.ENOENT,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.ENOTCONN,
+}
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def encode(record: Mapping[str, Any], identifier: str = "relay-shell") -> bytes:
+    """One journal entry: MESSAGE, PRIORITY, MESSAGE_ID, and a RELAY_ field for each fact."""
+    event = EVENTS[record["event"]]
+    out: list[bytes] = []
+    _field(out, b"MESSAGE", message(record))
+    _field(out, b"PRIORITY", str(event.priority))
+    _field(out, b"MESSAGE_ID", event.message_id)
+    _field(out, b"SYSLOG_IDENTIFIER", identifier)
+    for name, value in record.items():
+        field = _NAMES[name]
+        kind = type(value)
+        if kind is str:
+            _field(out, field, value)
+        elif kind is int:
+            out.append(b"%b=%d\n" % (field, value))
+        elif kind in (list, tuple) and len(value) <= _ITEMS:
+            for item in value:
+                _field(out, field, item if isinstance(item, str) else _json(item))
+        else:
+            _field(out, field, _json(value))
+    return b"".join(out)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _field(out: list[bytes], name: bytes, value: str) -> None:
+    data = value.encode("utf-8", "backslashreplace")
+    if b"\n" in data:
+        out.append(b"%b\n%b%b\n" % (name, struct.pack("<Q", len(data)), data))
+    else:
+        out.append(b"%b=%b\n" % (name, data))
+
+
+class Journal:
+    """The journal as a carrier of records.
+
+    Args:
+        policy: what to do while journald does not take records. "spool" keeps up to `spool_bytes`
+            in memory and counts what is lost beyond; "block" does too, and `ready` refuses calls
+            meanwhile; "continue" counts all as lost.
+        path: journald's socket.
+    """
+
+    def __init__(
+        self, policy: str = "spool", spool_bytes: int = 16 * 1024 * 1024, path: str = SOCKET
+    ) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._spool: deque[bytes] = deque()
+        self._spooled = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.sent = 0
+        self.lost = 0
+        """Records that never reached journald, in all."""
+        self._unreported = 0
+        self.error = ""
+        """Why journald does not take records at the moment; empty if it does."""
+        self.configure(policy, spool_bytes)
+
+    def configure(self, policy: str, spool_bytes: int) -> None:
+        """Take the settings evidence.journal and evidence.spool_bytes, also on a reload."""
+        if policy not in POLICIES:
+            raise ValueError(policy)
+        self.policy = policy
+        self.spool_bytes = spool_bytes
+
+    def send(self, record: Mapping[str, Any]) -> None:
+        """Hand a record to journald, or keep or count it as the policy says. Never blocks."""
+        entry = encode(record)
+        if self._spool:
+            self.flush()
+        if not self._spool and self._try(entry):
+            if self._unreported:
+                self._report()
+            return
+        if self.policy == "continue" or self._spooled + len(entry) > self.spool_bytes:
+            self.lost += 1
+            self._unreported += 1
+            return
+        self._spool.append(entry)
+        self._spooled += len(entry)
+        self._later()
+
+    def flush(self) -> bool:
+        """Send what waits; True if nothing waits any more."""
+        while self._spool:
+            if not self._try(self._spool[0]):
+                return False
+            self._spooled -= len(self._spool.popleft())
+        if self._unreported:
+            self._report()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        return True
+
+    async def ready(self, timeout: float = READY) -> None:
+        """Under the policy `block`, wait until journald takes records.
+
+        Raises:
+            EvidenceError: cause journal, if it does not within `timeout` seconds.
+        """
+        if self.policy != "block" or not self.error or self._probe():
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        self._later()
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            raise EvidenceError("journal", self.error) from None
+        finally:
+            self._waiters.discard(waiter)
+
+    def status(self) -> dict[str, Any]:
+        """Figures for `relay-shell status`."""
+        return {
+            "policy": self.policy,
+            "state": self.error or "ok",
+            "sent": self.sent,
+            "lost": self.lost,
+            "spooled": len(self._spool),
+            "spooled_bytes": self._spooled,
+        }
+
+    def close(self) -> None:
+        """Send what can be sent at once, then end."""
+        with contextlib.suppress(OSError):
+            self.flush()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._socket.close()
+
+    def _probe(self) -> bool:
+        return bool(self._spool) and self.flush()
+
+    def _try(self, entry: bytes) -> bool:
+        try:
+            try:
+                self._socket.sendto(entry, self._path)
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                self._send_memfd(entry)
+        except OSError as error:
+            if error.errno in _BUSY:
+                self.error = error.strerror or str(error)
+                return False
+            # Waiting would not make this entry fit; it must not hold up the others.
+            self.error = ""
+            self.lost += 1
+            self._unreported += 1
+            return True
+        self.error = ""
+        self.sent += 1
+        return True
+
+    def _send_memfd(self, entry: bytes) -> None:
+        fd = os.memfd_create("relay-shell-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            left = memoryview(entry)
+            while left:
+                left = left[os.write(fd, left) :]
+            # journald reads an unsealed memfd from root alone.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+            self._socket.sendmsg(
+                [b""],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))],
+                0,
+                self._path,
+            )
+        finally:
+            os.close(fd)
+
+    def _report(self) -> None:
+        count, self._unreported = self._unreported, 0
+        if not self._try(encode({"event": "journal-lost", "facts": {"records": count}})):
+            self._unreported = count
+
+    def _later(self) -> None:
+        if self._timer is not None:
+            return
+        with contextlib.suppress(RuntimeError):
+            self._timer = asyncio.get_running_loop().call_later(RETRY, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self.flush() or (self._waiters and self.error):
+            self._later()

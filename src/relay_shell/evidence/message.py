@@ -1,0 +1,131 @@
+"""The one line that a person reads of a record: MESSAGE in the journal, and `relay-shell audit`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+COMMAND_LENGTH = 160
+"""Characters of the command shown; the record holds the rest."""
+
+_Facts = Mapping[str, Any]
+
+
+def printable(text: str, limit: int = COMMAND_LENGTH) -> str:
+    """Text on one line of a terminal: nothing that moves the cursor or turns the direction."""
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def message(record: Mapping[str, Any]) -> str:
+    """A record in one line.
+
+    >>> message({"event": "intent", "principal": "unix:alice", "tool": "shell_exec",
+    ...          "args": {"command": "df -h"}, "tier": 0, "decision": "allow"})
+    'alice shell_exec "df -h" tier 0 allowed'
+    """
+    text = _TEXTS.get(record["event"], _plain)(record)
+    return " ".join(part for part in text if part)
+
+
+def command(args: Any) -> str:
+    """What a call's arguments come down to: the command, or the arguments as JSON."""
+    if isinstance(args, str):
+        return f'"{printable(args)}"'
+    if not isinstance(args, Mapping):
+        return ""
+    for name in ("command", "script", "input", "pattern", "path"):
+        if isinstance(args.get(name), str):
+            return f'"{printable(args[name])}"'
+    argv = args.get("argv")
+    if isinstance(argv, (list, tuple)):
+        return f'"{printable(" ".join(map(str, argv)))}"'
+    return printable(json.dumps(args, ensure_ascii=False, default=str)) if args else ""
+
+
+def _who(record: _Facts) -> str:
+    return printable(str(record.get("principal", "")).removeprefix("unix:"))
+
+
+def _call(record: _Facts) -> list[str]:
+    return [_who(record), printable(record.get("tool", "")), command(record.get("args"))]
+
+
+def _tier(record: _Facts) -> str:
+    return f"tier {record['tier']}" if "tier" in record else ""
+
+
+def _intent(record: _Facts) -> list[str]:
+    decision = "denied" if record.get("decision") == "deny" else "allowed"
+    enforcement = record.get("enforcement", "none")
+    return [
+        *_call(record),
+        _tier(record),
+        decision,
+        "" if enforcement == "none" else f"({enforcement})",
+    ]
+
+
+def _deny(record: _Facts) -> list[str]:
+    reasons = record.get("reasons") or [record.get("error", "")]
+    return [*_call(record), _tier(record), "denied:", printable("; ".join(map(str, reasons)))]
+
+
+def _outcome(record: _Facts) -> list[str]:
+    parts = []
+    if record.get("status", "ok") not in ("ok", "error") or "exit" not in record:
+        parts.append(str(record.get("status", "")))
+    if "exit" in record:
+        parts.append(f"exit {record['exit']}")
+    if "signal" in record:
+        parts.append(printable(record["signal"]))
+    for name, unit in (("bytes", "bytes"), ("duration_ms", "ms")):
+        if name in record:
+            parts.append(f"{record[name]} {unit}")
+    if record.get("survivors"):
+        parts.append(f"{record['survivors']} survivors")
+    if record.get("error"):
+        parts.append(printable(record["error"]))
+    return [_who(record), printable(record.get("tool", "")), ", ".join(filter(None, parts))]
+
+
+def _interrupted(record: _Facts) -> list[str]:
+    return [*_call(record)[:2], str(record.get("call_id", "")), "interrupted, outcome unknown"]
+
+
+def _connect(record: _Facts) -> list[str]:
+    client = record.get("client") or record.get("address") or ""
+    return [_who(record), f"{record['event']}ed", printable(client), _detail(record)]
+
+
+def _trouble(record: _Facts) -> list[str]:
+    return ["record cannot be written:", printable(record.get("error", ""), 512)]
+
+
+def _detail(record: _Facts) -> str:
+    return printable(record.get("detail") or record.get("error") or "", 512)
+
+
+def _plain(record: _Facts) -> list[str]:
+    what = record.get("what", "")
+    parts = [_who(record), record["event"], printable(what), printable(record.get("tool", ""))]
+    facts = record.get("facts")
+    tail = printable(json.dumps(facts, ensure_ascii=False, default=str)) if facts else ""
+    return [*parts, _detail(record), tail]
+
+
+_TEXTS: dict[str, Callable[[_Facts], list[str]]] = {
+    "intent": _intent,
+    "deny": _deny,
+    "outcome": _outcome,
+    "interrupted": _interrupted,
+    "connect": _connect,
+    "disconnect": _connect,
+    "trouble": _trouble,
+}

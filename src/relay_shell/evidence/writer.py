@@ -1,0 +1,446 @@
+"""The sole writer of the record: a line is appended, chained, and made durable together with
+whatever else waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from .active import Active
+from .canonical import body
+from .chain import Link, seal
+from .errors import EvidenceError
+from .files import seekable, tail
+from .journal import Journal
+from .record import GENESIS, MAX_LINE, VERSION, check
+from .unfinished import unfinished
+
+SYNC_WITHIN = 1.0
+"""Seconds after which a record that nobody waits for is durable too."""
+
+RETRY = 3.0
+"""Seconds between attempts to write again after a failure, besides each new call's own."""
+
+Record = dict[str, Any]
+
+
+class Writer:
+    """Appends to the record at `path`.
+
+    Whatever keeps it from writing but another writer does not fail the construction: `trouble`
+    says what is wrong, every append is refused with it, and each tries again.
+
+    Args:
+        path: the active file.
+        journal: where records also go; None for nowhere.
+        lock: see `Active`.
+        on_state: called with the trouble when it begins and with None when it ends.
+
+    Raises:
+        EvidenceError: cause locked, if another process writes this record.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        journal: Journal | None = None,
+        lock: str | os.PathLike[str] | None = None,
+        on_state: Callable[[EvidenceError | None], None] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.journal = journal
+        self._lock = Path(lock) if lock else None
+        self._on_state = on_state
+        self._file: Active | None = None
+        self._seq, self._head = 0, GENESIS
+        self._boot_id = _boot_id()
+        self.trouble: EvidenceError | None = None
+        self.unfinished: list[Record] = []
+        """Intents that an earlier writer left without outcome; known once the file is open."""
+        self._since = ""
+        self._refused = 0
+        self._doubtful = 0
+        self._written = self._durable = 0
+        self._records = self._bytes = self._syncs = self._torn = self._rotations = 0
+        self._largest_batch = 0
+        self._slowest_sync = 0.0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._syncing = False
+        self._retired: list[int] = []
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._pool = ThreadPoolExecutor(1, "relay-evidence")
+        try:
+            self._open()
+        except EvidenceError as error:
+            if error.cause == "locked":
+                self._pool.shutdown()
+                raise
+            self._fail(error)
+
+    # ---- appending -----------------------------------------------------------------------
+
+    async def append(self, facts: Mapping[str, Any], *, durable: bool = True) -> Record:
+        """Record facts; return the whole record.
+
+        Args:
+            facts: members of `record.FIELDS`, `event` among them.
+            durable: return only when it is on the disk. Otherwise return when the kernel has it,
+                and it is on the disk within `SYNC_WITHIN` seconds.
+
+        Raises:
+            EvidenceError: it is not safely kept; whatever it announces must not happen.
+            ValueError: facts outside the tables, a defect of the caller.
+        """
+        if durable and self.journal is not None:
+            await self.journal.ready()
+        if not durable:
+            return self.append_now(facts)
+        record = self._append(facts)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._sync()
+        await waiter
+        return record
+
+    def append_now(self, facts: Mapping[str, Any]) -> Record:
+        """Record facts without waiting for the disk; see `append` with durable=False."""
+        record = self._append(facts)
+        self._sync_soon()
+        return record
+
+    def _append(self, facts: Mapping[str, Any]) -> Record:
+        check(facts)
+        if self.trouble is not None:
+            self._recover()
+        self._look()
+        return self._put(facts)
+
+    def _put(self, facts: Mapping[str, Any]) -> Record:
+        assert self._file is not None
+        seam = self._file.seam()
+        if seam is not None:
+            self._line({"event": "torn", "facts": seam[1]}, seam[0])
+            self._torn += 1
+        return self._line(facts)
+
+    def _line(self, facts: Mapping[str, Any], lead: bytes = b"") -> Record:
+        file = self._file
+        assert file is not None
+        record = {
+            "v": VERSION,
+            "seq": self._seq + 1,
+            "ts": _now(),
+            "boot_id": self._boot_id,
+            **facts,
+        }
+        line, chain = seal(self._head, body(record, self._head))
+        if len(line) > MAX_LINE:
+            raise EvidenceError("too_large", f"{len(line)} bytes")
+        try:
+            file.write(lead + line)
+        except EvidenceError as error:
+            raise self._fail(error) from None
+        record["prev"], record["chain"] = self._head, chain
+        self._seq, self._head = self._seq + 1, chain
+        self._written = self._seq
+        self._records += 1
+        self._bytes += len(line)
+        if self.journal is not None:
+            self.journal.send(record)
+        return record
+
+    # ---- durability ----------------------------------------------------------------------
+
+    def _sync(self) -> None:
+        """Start a sync unless one runs; whoever waits then is served by the next."""
+        if self._syncing or self._closed or self._file is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiters, self._waiters = self._waiters, []
+        self._syncing = True
+        self._largest_batch = max(self._largest_batch, len(waiters))
+        started, target, fd = time.perf_counter(), self._written, self._file.fd
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, os.fdatasync, fd)
+        future.add_done_callback(lambda done: self._synced(done, waiters, target, started))
+
+    def _synced(
+        self,
+        done: asyncio.Future[None],
+        waiters: list[asyncio.Future[None]],
+        target: int,
+        started: float,
+    ) -> None:
+        self._syncing = False
+        self._syncs += 1
+        self._slowest_sync = max(self._slowest_sync, time.perf_counter() - started)
+        for fd in self._retired:
+            os.close(fd)
+        self._retired.clear()
+        error = done.exception() if not done.cancelled() else OSError(5, "sync was cancelled")
+        if error is None:
+            self._durable = max(self._durable, target)
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            if self._waiters:
+                self._sync()
+            elif self._durable < self._written:
+                self._sync_soon()
+            return
+        if not isinstance(error, OSError):
+            error = OSError(5, str(error))
+        # fsync(2) reports a lost write once; what was written since the last success is in doubt.
+        self._doubtful = self._doubtful or self._durable + 1
+        waiters += self._waiters
+        self._waiters = []
+        failure = self._fail(EvidenceError.of(error, self.path))
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(failure)
+
+    def _sync_soon(self) -> None:
+        if self._timer is None and not self._syncing and not self._closed:
+            loop = _loop()
+            if loop is not None:
+                self._timer = loop.call_later(SYNC_WITHIN, self._sync_due)
+
+    def _sync_due(self) -> None:
+        self._timer = None
+        if self._durable < self._written:
+            self._sync()
+
+    # ---- opening, rotation ---------------------------------------------------------------
+
+    def _open(self) -> None:
+        file = Active(self.path, self._lock)
+        try:
+            end = file.end()
+            older = file.older()
+            last = end.link
+            for path in older if last is None else ():
+                if last := _last(path):
+                    break
+            self.unfinished = unfinished([self.path, *older])
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        if last is not None:
+            self._seq, self._head = last.seq, last.chain
+        self._written = self._durable = self._seq
+
+    def reopen(self) -> bool:
+        """Go on in the file that the path names now, after a rotation; False if it is the same.
+
+        Raises:
+            EvidenceError: the new file cannot be used.
+        """
+        if self.trouble is not None:
+            self._recover()
+        return self._look()
+
+    def _look(self) -> bool:
+        file = self._file
+        assert file is not None
+        try:
+            if not file.replaced():
+                return False
+            old = file.switch()
+            if old is None:
+                return False
+            try:
+                os.fdatasync(old)
+            except OSError as error:
+                self._doubtful = self._doubtful or self._durable + 1
+                raise EvidenceError.of(error, self.path) from None
+            finally:
+                # A sync of the old descriptor may still run in the thread.
+                self._retired.append(old)
+                if not self._syncing:
+                    for fd in self._retired:
+                        os.close(fd)
+                    self._retired.clear()
+        except EvidenceError as error:
+            raise self._fail(error) from None
+        self._rotations += 1
+        self._put({"event": "rotate", "detail": str(self.path)})
+        return True
+
+    # ---- trouble -------------------------------------------------------------------------
+
+    def _fail(self, error: EvidenceError) -> EvidenceError:
+        self._refused += 1
+        first = not self._since
+        self.trouble = error
+        if first:
+            self._since = _now()
+            if self.journal is not None:
+                self.journal.send({"event": "trouble", "error": error.message, "ts": self._since})
+            if self._on_state is not None:
+                self._on_state(error)
+        self._retry_soon()
+        return error
+
+    def _recover(self) -> None:
+        """Try to write again.
+
+        Raises:
+            EvidenceError: what still keeps it from it.
+        """
+        if self._closed:
+            raise EvidenceError("closed")
+        facts: Record = {"since": self._since, "refused": self._refused}
+        if self._doubtful:
+            facts["doubtful"] = [self._doubtful, self._written]
+        was, self.trouble = self.trouble, None
+        assert was is not None
+        try:
+            if self._file is None:
+                self._open()
+                assert self._file is not None
+            self._look()
+            self._put({"event": "recovered", "what": was.cause, "facts": facts})
+            os.fdatasync(self._file.fd)
+        except (EvidenceError, OSError) as error:
+            if not isinstance(error, EvidenceError):
+                error = EvidenceError.of(error, self.path)
+            self.trouble, self._refused = error, int(facts["refused"]) + 1
+            self._retry_soon()
+            raise error from None
+        self._since, self._refused, self._doubtful = "", 0, 0
+        self._durable = self._written
+        if self._on_state is not None:
+            self._on_state(None)
+
+    def _retry_soon(self) -> None:
+        if self._retry is None and not self._closed:
+            loop = _loop()
+            if loop is not None:
+                self._retry = loop.call_later(RETRY, self._retry_due)
+
+    def _retry_due(self) -> None:
+        self._retry = None
+        if self.trouble is not None and not self._closed:
+            try:
+                self._recover()
+            except EvidenceError:
+                # Nobody's call was refused by this attempt.
+                self._refused -= 1
+
+    # ---- the rest ------------------------------------------------------------------------
+
+    @property
+    def seq(self) -> int:
+        """Number of the last record."""
+        return self._seq
+
+    @property
+    def head(self) -> str:
+        """Chain value of the last record."""
+        return self._head
+
+    def status(self) -> dict[str, Any]:
+        """Figures for `relay-shell status`; times in milliseconds, sizes in bytes."""
+        facts: dict[str, Any] = {
+            "path": str(self.path),
+            "state": self.trouble.cause if self.trouble else "ok",
+            "seq": self._seq,
+            "chain": self._head,
+            "unsynced": self._written - self._durable,
+            "records": self._records,
+            "bytes": self._bytes,
+            "syncs": self._syncs,
+            "slowest_sync_ms": round(self._slowest_sync * 1000, 3),
+            "largest_batch": self._largest_batch,
+            "rotations": self._rotations,
+            "torn": self._torn,
+        }
+        if self.trouble:
+            facts |= {"trouble": self.trouble.message, "since": self._since}
+            facts["refused"] = self._refused
+        if self._file is not None:
+            facts["append_only"] = self._file.append_only()
+            space = os.fstatvfs(self._file.fd)
+            facts["free"] = space.f_bavail * space.f_frsize
+        if self.journal is not None:
+            facts["journal"] = self.journal.status()
+        return facts
+
+    def close(self) -> None:
+        """Make everything durable and let go of the file; idempotent.
+
+        Raises:
+            EvidenceError: the last records may not be on the disk.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for timer in (self._timer, self._retry):
+            if timer is not None:
+                timer.cancel()
+        self._pool.shutdown()
+        failure: EvidenceError | None = None
+        if self._file is not None:
+            try:
+                os.fdatasync(self._file.fd)
+                self._durable = self._written
+            except OSError as error:
+                failure = EvidenceError.of(error, self.path)
+            self._file.close()
+            self._file = None
+        for waiter in self._waiters:
+            if not waiter.done():
+                if failure is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(failure)
+        self.trouble = self.trouble or EvidenceError("closed")
+        if self.journal is not None:
+            self.journal.close()
+        if failure is not None:
+            raise failure
+
+
+def _last(path: Path) -> Link | None:
+    try:
+        with seekable(path) as file:
+            return tail(file).link
+    except (OSError, EOFError) as error:
+        reason = error if isinstance(error, OSError) else OSError(5, str(error))
+        raise EvidenceError.of(reason, path) from None
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+def _now() -> str:
+    whole, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(whole)}.{nanoseconds // 1000:06d}Z"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
+    except OSError:
+        return ""
