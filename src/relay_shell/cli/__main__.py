@@ -1,0 +1,140 @@
+"""Entry point of the `relay-shell` command.
+
+Only the module of the verb called for is imported: `connect` is started by every MCP client at
+every launch, and the other verbs are wanted at once in an incident.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .parser import Parser
+
+SIGPIPE_STATUS = 141
+SIGINT_STATUS = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and return its exit status (`relay_shell.wire.errors`, sysexits(3))."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader has gone; python would complain again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return SIGPIPE_STATUS
+    except KeyboardInterrupt:
+        return SIGINT_STATUS
+    except SystemExit:
+        raise
+    except Exception as error:
+        return _report(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["connect"] and not {"-h", "--help"} & set(words):
+        connect: Any = _load("connect")
+        return int(connect.main(words[1:]))
+    from .verbs import VERBS
+
+    if words[:1] == ["--verify-audit"]:
+        words = ["audit", "verify", *words[1:]]
+    if not words or words[0] not in VERBS:
+        return _top(words)
+    from .parser import Parser
+
+    module = _load(VERBS[words[0]].module)
+    parser = Parser(prog="relay-shell")
+    module.add_parser(parser.add_subparsers(dest="verb", parser_class=Parser))
+    return int(module.run(parser.parse_args(words)))
+
+
+def _load(name: str) -> Any:
+    try:
+        return import_module(f"{__package__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.{name}":
+            raise
+        from ..wire.errors import RelayError
+
+        missing = RelayError("Unavailable", reason=f"the verb {name!r} is not installed here")
+        missing.next_step = "Install the package 'relay-shell' as a whole."
+        raise missing from None
+
+
+def _top(words: list[str]) -> int:
+    parser = top_parser()
+    if not words:
+        parser.print_help(sys.stderr)
+        return 64
+    if not words[0].startswith("-"):
+        from difflib import get_close_matches
+
+        from .verbs import VERBS
+
+        near = get_close_matches(words[0], VERBS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        parser.error(f"no verb {words[0]!r}{hint}")
+    parser.parse_args(words)
+    parser.error("a verb is missing")
+
+
+def top_parser() -> Parser:
+    """The parser of the bare command: its help lists the verbs without importing them."""
+    from .. import __version__
+    from .parser import Parser
+    from .verbs import VERBS
+
+    lines = []
+    section = None
+    for name, verb in VERBS.items():
+        if verb.section != section:
+            section = verb.section
+            lines.append(f"\n{section}:")
+        lines.append(f"  {name:<14} {verb.summary}")
+    parser = Parser(
+        prog="relay-shell",
+        usage="relay-shell VERB ...\n       relay-shell VERB --help",
+        description="Shell access for AI agents over MCP, under systemd.\n" + "\n".join(lines),
+        epilog="Exit statuses follow sysexits(3). Manual: relay-shell(1), relay-shell(7).",
+    )
+    parser.add_argument("--version", action="version", version=f"relay-shell {__version__}")
+    parser.add_argument(
+        "--verify-audit", action="store_true", help="the same as 'relay-shell audit verify'"
+    )
+    return parser
+
+
+def _report(error: Exception) -> int:
+    """Print one line and a next step; return the exit status of the error's kind."""
+    from ..wire.errors import RelayError
+    from .term import safe
+
+    if isinstance(error, RelayError):
+        message, step, status = error.message, error.next_step, error.exit_status
+    elif type(error).__name__ == "ConfigError":
+        message, status = str(error), 78
+        step = "Correct it; 'relay-shell config check' tests it, relay-shell.toml(5) explains it."
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        message, step = f"{where}{error.strerror or error}", ""
+        denied = isinstance(error, PermissionError)
+        status = 77 if denied else 66 if isinstance(error, FileNotFoundError) else 74
+        if denied:
+            step = "Run the command as root."
+    else:
+        raise error
+    sys.stderr.write(f"relay-shell: {safe(message, keep=chr(10))}\n")
+    if step:
+        sys.stderr.write(f"{step}\n")
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

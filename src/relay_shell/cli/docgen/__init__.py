@@ -1,0 +1,1 @@
+"""What is written from code: manual pages, the tool reference, the completion."""

@@ -1,0 +1,132 @@
+"""Generated parts of the manual pages, in reStructuredText for rst2man(1)."""
+
+from __future__ import annotations
+
+import argparse
+
+from ...evidence.events import EVENTS
+from ...evidence.record import FIELDS, journal_name
+from ...tools.registry import TOOLS
+from ...wire.errors import KINDS
+from . import commands
+
+
+def verbs() -> str:
+    """Each verb and action: its synopsis, description and options."""
+    parts = []
+    parents: dict[tuple[str, ...], argparse.ArgumentParser] = {}
+    for path, parser in commands.parsers():
+        parents[path] = parser
+        if commands.subparsers(parser) and len(path) == 1:
+            parts.append(_head(path, parser))
+            continue
+        if len(path) == 1:
+            parts.append(_head(path, parser))
+        else:
+            line = commands.action_help(parents[path[:-1]], path[-1])
+            parts.append(f"``{synopsis(path, parser)}``\n\n{line[:1].upper()}{line[1:]}.")
+        parts.extend(_arguments(parser))
+    return "\n\n".join(parts)
+
+
+def synopsis(path: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
+    """One line: the words, the arguments, and what options there are."""
+    words = ["relay-shell", *path]
+    for action in commands.positionals(parser):
+        name = commands.value_name(action)
+        words.append(f"[{name}]" if action.nargs in ("?", "*") else name)
+        if action.nargs in ("*", "+"):
+            words[-1] += "..."
+    if commands.subparsers(parser):
+        words.append("|".join(commands.subparsers(parser)))
+    if commands.options(parser):
+        words.append("[options]")
+    return " ".join(words)
+
+
+def _head(path: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
+    title = " ".join(path)
+    text = _escape((parser.description or "").strip())
+    lines = [title, "-" * len(title), "", f"``{synopsis(path, parser)}``", "", text]
+    epilog = parser.epilog or ""
+    if epilog.startswith("examples:\n"):
+        lines += ["", "Examples::", "", epilog.removeprefix("examples:\n")]
+    return "\n".join(lines)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> list[str]:
+    items = []
+    for action in commands.positionals(parser):
+        if action.help:
+            items.append(f"{commands.value_name(action)}\n    {_sentence(parser, action)}")
+    parts = ["\n".join(items)] if items else []
+    items = []
+    for action in commands.options(parser):
+        value = commands.value_name(action)
+        # docutils takes any text as an option's argument only between angle brackets.
+        suffix = f" {value}" if value.isalnum() else f" <{value}>" if value else ""
+        names = ", ".join(name + suffix for name in sorted(action.option_strings, key=len))
+        items.append(f"{names}\n    {_sentence(parser, action)}")
+    if items:
+        parts.append("\n".join(items))
+    return parts
+
+
+def _sentence(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    text = (action.help or "") % {"default": action.default, "prog": parser.prog}
+    return _escape(f"{text}.")
+
+
+def _escape(text: str) -> str:
+    for char in "\\*`|_":
+        text = text.replace(char, f"\\{char}")
+    return text
+
+
+def statuses() -> str:
+    """Exit status by kind of error."""
+    by_status: dict[int, list[str]] = {}
+    for kind, row in KINDS.items():
+        by_status.setdefault(row.exit_status, []).append(kind)
+    by_status.setdefault(74, []).append("an input or output error of this command")
+    lines = ["0\n    Success."]
+    lines.append(
+        "1\n    A check found something: ``doctor`` a failure, ``posture diff`` a difference."
+    )
+    for status, kinds in sorted(by_status.items()):
+        text = ", ".join(kinds)
+        lines.append(f"{status}\n    {text[:1].upper()}{text[1:]}.")
+    lines.append("130, 141\n    Interrupted; the reader of the output has gone.")
+    return "\n\n".join(lines)
+
+
+def groups() -> str:
+    """Tool groups and their tools."""
+    found: dict[str, list[str]] = {}
+    for tool in TOOLS.values():
+        found.setdefault(tool.group, []).append(tool.name)
+    return "\n\n".join(
+        f"{group}\n    {_escape(', '.join(names))}" for group, names in found.items()
+    )
+
+
+def events() -> str:
+    """Events of the record with their journal ids."""
+    return "\n\n".join(
+        f"{name} ({row.message_id})\n    {_escape(_plain(row.subject))}."
+        for name, row in EVENTS.items()
+    )
+
+
+def _plain(subject: str) -> str:
+    """A catalog subject without the fields that journalctl fills in."""
+    return subject.partition(": @")[0].replace("@", "")
+
+
+def fields() -> str:
+    """Facts of a record with the names of their journal fields."""
+    return "\n\n".join(
+        f"{_escape(name)} ({_escape(journal_name(name))}, {_escape(row.type)})\n    "
+        f"{_escape(row.help)}"
+        for name, row in FIELDS.items()
+    )

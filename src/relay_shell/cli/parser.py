@@ -1,0 +1,42 @@
+"""Argument parsing that ends with the project's exit statuses and names a next step."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+USAGE = 64
+"""EX_USAGE of sysexits(3), where argparse would say 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """ArgumentParser whose errors are one line, a next step and exit status 64."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error as every other one of the command is printed, and exit with 64."""
+        sys.stderr.write(f"relay-shell: {message}\nTry '{self.prog} --help'.\n")
+        raise SystemExit(USAGE)
+
+
+Subparsers = Any
+"""What `ArgumentParser.add_subparsers` returns; argparse gives it no public name."""
+
+
+def add_socket(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the operator socket."""
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="operator socket (default: setting paths.operator)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help=what)

@@ -1,0 +1,39 @@
+"""`relay-shell unfreeze`: lift a freeze."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from .freeze import add_scope, describe, scope_of
+from .operator import Operator
+from .parser import Subparsers, add_json, add_socket
+
+DESCRIPTION = """\
+Lift the freeze of the scope named. Another freeze that covers the same agent still holds: what
+remains is printed."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declare the verb's options."""
+    parser = subparsers.add_parser("unfreeze", description=DESCRIPTION)
+    add_scope(parser)
+    add_json(parser)
+    add_socket(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Unfreeze, and print what stays frozen."""
+    scope, value = scope_of(args)
+    with Operator(args.socket) as broker:
+        reply = broker.request("unfreeze", {"scope": scope, "value": value})
+    if args.json:
+        print(json.dumps(reply))
+        return 0
+    if not reply["frozen"]:
+        print("nothing is frozen")
+    else:
+        print("still frozen:")
+        for item in reply["frozen"]:
+            print(f"  {describe(item)}")
+    return 0
