@@ -42,7 +42,8 @@ def boot(host: None) -> Iterator[Callable[..., Machine]]:
     try:
         yield start
         for machine in machines:
-            machine.check_journal()
+            if machine.running:
+                machine.check_journal()
     finally:
         for machine in machines:
             machine.destroy()

@@ -117,6 +117,10 @@ class Machine:
         self.destroy()
 
     @property
+    def running(self) -> bool:
+        return self._leader is not None and self._leader.alive()
+
+    @property
     def upper(self) -> Path:
         """The directory that holds what this machine has changed, as overlayfs keeps it."""
         return self.directory / "upper"
@@ -233,7 +237,7 @@ class Machine:
     # -- steps -----------------------------------------------------------------------------------
 
     def _nsenter(self) -> list[str]:
-        if self._leader is None or not self._leader.alive():
+        if self._leader is None or not self.running:
             raise RuntimeError(f"{self.name}: the machine is not running")
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
         return ["nsenter", "--target", str(self._leader.pid), *spaces]

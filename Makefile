@@ -1,0 +1,75 @@
+# make help
+
+SHELL = /bin/sh
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& { command -v $$p; break; }; done)
+VENV = build/venv
+PY = $(VENV)/bin/python
+READY = $(VENV)/.requirements
+SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
+ARGS =
+
+.PHONY: help check test unit deb deb-check demo check-units bench score lock clean host-tools
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+check: $(READY) ## linters, types, and the tests that need neither root nor a machine
+	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
+	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
+	$(VENV)/bin/mypy
+	$(MAKE) --no-print-directory unit
+
+unit: $(READY)
+	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
+
+test: host-tools $(READY) ## everything: linters, types, unit tests, booted machines
+	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
+	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
+	$(VENV)/bin/mypy
+	$(PY) -m pytest $(ARGS)
+
+deb: host-tools $(READY) ## the Debian package, in build/deb
+	$(PY) packaging/build-deb
+
+deb-check: host-tools $(READY) ## build it twice, compare the bytes, run lintian
+	$(PY) packaging/build-deb --twice --lint
+
+demo: host-tools $(READY) ## boot a Debian 13, install, hold an MCP conversation, show the audit
+	@$(PY) demo/run.py
+
+check-units: host-tools $(READY) ## verify the units and print their exposure
+	@PYTHONPATH=tests $(PY) -m appliance.check_units
+
+bench: host-tools $(READY) ## measure; results go to docs/performance.md
+	$(PY) -m bench $(ARGS)
+
+score: $(READY) ## score classifier and redaction on the corpora
+	$(PY) -m tests.corpus $(ARGS)
+
+lock: $(READY) ## make the lists with digests anew from requirements-*.in
+	$(VENV)/bin/pip install --quiet uv
+	cd $(CURDIR) && for name in dev vendor; do \
+	  options='--universal --python-version 3.11'; \
+	  test $$name = dev || options='--no-deps --python-version 3.13'; \
+	  { echo "# Made by \`make lock\` from requirements-$$name.in."; \
+	    $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header $$options \
+	      requirements-$$name.in; } > requirements-$$name.new \
+	  && mv requirements-$$name.new requirements-$$name.txt || exit 1; \
+	done
+
+$(READY): requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo 'no python3 of 3.11 or later on PATH' >&2; exit 1; }
+	packaging/host-tools python "$(PYTHON)"
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-dev.txt
+	touch $@
+
+host-tools:
+	@packaging/host-tools machines
+
+clean: ## remove build/, with its cached file systems
+	! test -d build || chattr -R -f -i -a build 2>/dev/null || true
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Boots a throwaway Debian 13, installs the package with apt, holds an MCP conversation through
+`relay-shell connect`, and shows the audit trail. Run by `make demo`; needs root.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TREE / "tests"))
+
+from appliance import package
+from appliance.machine import Machine, rootfs
+
+
+def step(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def main() -> int:
+    step("build the package")
+    deb = package.deb()
+    print(deb.name)
+
+    step("boot a Debian 13 in a network of its own")
+    with Machine([rootfs("machine")]) as machine:
+        print(machine.shell('. /etc/os-release; echo "$PRETTY_NAME, systemd $(systemctl --version '
+                            "| sed -n '1s/systemd \\([0-9]*\\).*/\\1/p')\""))  # fmt: skip
+
+        step(f"apt install ./{deb.name}")
+        print("\n".join(package.install(machine).splitlines()[-6:]))
+
+        step("systemctl enable --now relay-shell.socket; adduser alice relay-shell-access")
+        machine.add_user("alice", "relay-shell-access")
+        print(machine.run("systemctl", "enable", "--now", "relay-shell.socket").stderr.rstrip())
+        machine.put(TREE / "demo/conversation.py", "/usr/local/bin/conversation")
+
+        step("alice's agent: a conversation over `relay-shell connect`")
+        talk = machine.popen("/usr/bin/python3", "/usr/local/bin/conversation", user="alice")
+        held = talk.wait(300)
+
+        step("systemctl list-units 'relay-shell*'")
+        print(machine.out("systemctl", "list-units", "--no-pager", "--no-legend", "relay-shell*"))
+
+        step("journalctl -u relay-shell")
+        machine.run("journalctl", "--sync")
+        trail = machine.out("journalctl", "--unit=relay-shell", "--output=cat", "--no-pager")
+        print(trail)
+        if held or not trail:
+            print("the demonstration failed", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
