@@ -75,7 +75,9 @@ class Link:
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._decoder = Decoder()
-        self._next_id = 0
+        # Replies to a predecessor's requests may still arrive on a stored connection; ids that it
+        # cannot have used keep them from answering ours.
+        self._next_id = int.from_bytes(os.urandom(5)) if greeted else 0
         self._waiting: dict[int, tuple[str, asyncio.Future[Body]]] = {}
         self._queue: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._queued = 0
