@@ -10,6 +10,7 @@ import stat
 import struct
 import time
 from pathlib import Path
+from typing import IO
 
 from .errors import EvidenceError
 from .files import Tail, segments, tail
@@ -21,6 +22,10 @@ logrotate(8) renames, creates, and only then gives the new file its owner."""
 
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_APPEND_FL = 0x20
+
+CANCEL = b"\x18\n"
+"""Ends a line that was cut off. It may lack no more than its line feed, and since its number is
+given again, it must not pass for a record."""
 
 
 class Active:
@@ -102,6 +107,18 @@ class Active:
             raise EvidenceError.of(error, self.path) from None
         return found
 
+    def precede(self, file: IO[bytes], count: int) -> None:
+        """Count the last `count` bytes of the file before this one as torn, ahead of ours."""
+        own, self._hash = self.torn, hashlib.sha256()
+        file.seek(-count, os.SEEK_END)
+        while chunk := file.read(1024 * 1024):
+            self._hash.update(chunk)
+        with open(os.dup(self.fd), "rb") as ours:
+            ours.seek(-own, os.SEEK_END)
+            while chunk := ours.read(1024 * 1024):
+                self._hash.update(chunk)
+        self.torn = own + count
+
     def older(self) -> list[Path]:
         """The rotated files, newest first.
 
@@ -116,11 +133,11 @@ class Active:
     # ---- writing -------------------------------------------------------------------------
 
     def seam(self) -> tuple[bytes, dict[str, object]] | None:
-        """What must precede the next record: a line feed where one is missing, and the facts that
-        name the bytes which are no record. None if every byte belongs to one."""
+        """What must precede the next record: the end of a line that was cut off, and the facts
+        that name the bytes which are no record. None if every byte belongs to one."""
         if not self.torn:
             return None
-        lead = b"" if self._terminated else b"\n"
+        lead = b"" if self._terminated else CANCEL
         whole = self._hash.copy()
         whole.update(lead)
         return lead, {"bytes": self.torn + len(lead), "sha256": whole.hexdigest()}
@@ -147,16 +164,12 @@ class Active:
     # ---- replacement ---------------------------------------------------------------------
 
     def replaced(self) -> bool:
-        """Whether the path names another file than the one that is open.
-
-        Raises:
-            EvidenceError: cause lost, if it names none and the grace is over, or ours is deleted.
-        """
+        """Whether it is time to `switch`: the path names another file than the one that is open,
+        or has named none for longer than the grace, or ours is deleted."""
         try:
             status = os.lstat(self._name)
-        except OSError as error:
-            self._still(EvidenceError.of(error, self.path))
-            return False
+        except OSError:
+            return not self._bears()
         if (status.st_dev, status.st_ino) == self._identity:
             self._astray = 0.0
             return False
@@ -173,31 +186,28 @@ class Active:
         try:
             self.fd = self._take()
         except EvidenceError as error:
-            if error.cause in ("locked", "untrusted"):
+            if error.cause in ("locked", "untrusted") or not self._bears():
+                if not os.path.lexists(self._name):
+                    raise EvidenceError("lost", error.detail) from None
                 raise
-            self._still(error)
             return None
-        if os.fstat(self.fd).st_size:
-            # What a new file holds already was not written by us.
-            self.torn, self._terminated, self._hash = 0, True, hashlib.sha256()
-            with open(os.dup(self.fd), "rb") as file:
-                file.seek(0)
-                last = b""
-                while chunk := file.read(1024 * 1024):
-                    self._hash.update(chunk)
-                    self.torn += len(chunk)
-                    last = chunk
-            self._terminated = last.endswith(b"\n")
-        else:
-            self.torn, self._terminated, self._hash = 0, True, hashlib.sha256()
+        # What a new file holds already was not written by us; what was torn at the end of the
+        # old one is named in the new.
+        self._terminated = True
+        with open(os.dup(self.fd), "rb") as file:
+            file.seek(0)
+            while chunk := file.read(1024 * 1024):
+                self._hash.update(chunk)
+                self.torn += len(chunk)
+                self._terminated = chunk.endswith(b"\n")
         return old
 
-    def _still(self, error: EvidenceError) -> None:
+    def _bears(self) -> bool:
+        """Whether the open file may be written to although the path does not name it."""
         now = time.monotonic()
         self._astray = self._astray or now
         # A deleted file takes what is written with it; a renamed one keeps it.
-        if os.fstat(self.fd).st_nlink == 0 or now - self._astray > GRACE:
-            raise error
+        return os.fstat(self.fd).st_nlink > 0 and now - self._astray <= GRACE
 
     # ---- the rest ------------------------------------------------------------------------
 

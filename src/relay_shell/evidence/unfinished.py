@@ -17,18 +17,19 @@ HORIZON = timedelta(days=2)
 for a call begun before that has long been ended by its own time limit."""
 
 _CALL = re.compile(
-    rb'^\{"v":[0-9]+,"seq":[0-9]+,"ts":"([^"]+)","boot_id":"[^"]*",'
+    rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),"ts":"([^"]+)","boot_id":"[^"]*",'
     rb'"event":"(intent|outcome|interrupted)","call_id":"((?:[^"\\]|\\.)+)"'
 )
 
 
-def unfinished(newest_first: Iterable[Path]) -> list[dict[str, Any]]:
+def unfinished(newest_first: Iterable[Path], last: int) -> list[dict[str, Any]]:
     """The intents without outcome or interrupted record, oldest first.
 
     A deny record needs no outcome, nor does a call whose intent was itself refused on writing.
 
     Args:
         newest_first: the active file, then the rotated ones.
+        last: number of the last record; a line after it was cut off and acknowledged to nobody.
     """
     ended: set[bytes] = set()
     open_calls: list[dict[str, Any]] = []
@@ -41,16 +42,16 @@ def unfinished(newest_first: Iterable[Path]) -> list[dict[str, Any]]:
         with file:
             for _, line in lines_backwards(file):
                 found = _CALL.match(line)
-                if found is None:
+                if found is None or int(found[1]) > last:
                     continue
-                ts = found[1].decode("ascii", "replace")
+                ts = found[2].decode("ascii", "replace")
                 oldest = oldest or _before(ts)
                 if ts < oldest:
                     return open_calls[::-1]
-                if found[2] != b"intent":
-                    ended.add(found[3])
-                elif found[3] not in ended:
-                    ended.add(found[3])
+                if found[3] != b"intent":
+                    ended.add(found[4])
+                elif found[4] not in ended:
+                    ended.add(found[4])
                     if link(line) and (record := parse(line)):
                         open_calls.append(record)
     return open_calls[::-1]

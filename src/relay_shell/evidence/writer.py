@@ -4,6 +4,7 @@ whatever else waits."""
 from __future__ import annotations
 
 import asyncio
+import lzma
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -227,12 +228,12 @@ class Writer:
         file = Active(self.path, self._lock)
         try:
             end = file.end()
-            older = file.older()
-            last = end.link
-            for path in older if last is None else ():
-                if last := _last(path):
-                    break
-            self.unfinished = unfinished([self.path, *older])
+            try:
+                older, unseen = file.older(), ""
+            except EvidenceError as error:
+                older, unseen = [], error.detail
+            last = end.link or _seam(file, older)
+            self.unfinished = unfinished([self.path, *older], last.seq if last else 0)
         except BaseException:
             file.close()
             raise
@@ -240,6 +241,9 @@ class Writer:
         if last is not None:
             self._seq, self._head = last.seq, last.chain
         self._written = self._durable = self._seq
+        if last is None and unseen:
+            # Whether this is the first file ever cannot be told; a verifier can.
+            self._put({"event": "rotate", "detail": str(self.path), "error": unseen})
 
     def reopen(self) -> bool:
         """Go on in the file that the path names now, after a rotation; False if it is the same.
@@ -413,13 +417,20 @@ class Writer:
             raise failure
 
 
-def _last(path: Path) -> Link | None:
-    try:
-        with seekable(path) as file:
-            return tail(file).link
-    except (OSError, EOFError) as error:
-        reason = error if isinstance(error, OSError) else OSError(5, str(error))
-        raise EvidenceError.of(reason, path) from None
+def _seam(active: Active, older: list[Path]) -> Link | None:
+    """The last record of the files before one that has none, as after a rotation while stopped."""
+    for path in older:
+        try:
+            with seekable(path) as file:
+                end = tail(file)
+                if end.link is not None:
+                    if end.torn:
+                        active.precede(file, end.torn)
+                    return end.link
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            reason = error if isinstance(error, OSError) else OSError(5, str(error))
+            raise EvidenceError.of(reason, path) from None
+    return None
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:
@@ -441,6 +452,8 @@ def _now() -> str:
 
 def _boot_id() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
+        return (
+            Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip().replace("-", "")
+        )
     except OSError:
         return ""

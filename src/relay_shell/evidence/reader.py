@@ -1,0 +1,230 @@
+"""Reading the record back: across rotated files, forwards or backwards, by what is asked for."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .chain import parse
+from .files import lines, lines_backwards, open_file, seekable, segments
+from .record import FIELDS, MAX_LINE
+
+Record = dict[str, Any]
+
+SLACK = timedelta(hours=1)
+"""How far the clock may have been set back before reading backwards misses an older record."""
+
+_SCALARS = ("string", "integer", "boolean")
+
+
+class Filter:
+    """Which records are asked for.
+
+    Args:
+        wanted: fact to the value it must have, or a list of values of which it must have one;
+            `since` and `until` bound the time (seconds since the epoch, or an ISO 8601 text).
+
+    Raises:
+        ValueError: a fact that cannot be filtered by, or a time that is none.
+    """
+
+    def __init__(self, wanted: Mapping[str, Any] | None = None) -> None:
+        self.since = self.until = self.horizon = ""
+        self._tests: list[tuple[str, tuple[Any, ...], tuple[bytes, ...]]] = []
+        for name, value in (wanted or {}).items():
+            if name == "since":
+                self.since = timestamp(value)
+                self.horizon = timestamp(_moment(value) - SLACK)
+            elif name == "until":
+                self.until = timestamp(value)
+            elif name not in FIELDS or FIELDS[name].type not in _SCALARS:
+                raise ValueError(f"records cannot be filtered by {name!r}")
+            else:
+                values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+                needles = tuple(
+                    f'"{name}":{json.dumps(item, ensure_ascii=False)}'.encode(
+                        "utf-8", "backslashreplace"
+                    )
+                    for item in values
+                )
+                self._tests.append((name, values, needles))
+
+    def may(self, line: bytes) -> bool:
+        """Whether the line can be wanted at all, told without parsing it."""
+        return all(any(needle in line for needle in needles) for _, _, needles in self._tests)
+
+    def wants(self, record: Record) -> bool:
+        """Whether the record is asked for."""
+        ts = record.get("ts", "")
+        if not isinstance(ts, str) or (self.since and ts < self.since):
+            return False
+        if self.until and ts > self.until:
+            return False
+        return all(record.get(name) in values for name, values, _ in self._tests)
+
+
+def iter_records(
+    path: str | os.PathLike[str],
+    *,
+    filters: Mapping[str, Any] | None = None,
+    reverse: bool = False,
+    rotated: bool = True,
+) -> Iterator[Record]:
+    """The records at `path` in the order of the chain, or last first.
+
+    Lines that are no record are passed over: `verify` is what reports them.
+
+    Args:
+        filters: see `Filter`.
+        rotated: also those of the rotated files, compressed ones too.
+
+    Raises:
+        OSError: a file or the directory cannot be read.
+        ValueError: the filters make no sense.
+    """
+    wanted = Filter(filters)
+    active = Path(path)
+    files = segments(active) if rotated else [active]
+    if not files:
+        raise FileNotFoundError(2, os.strerror(2), str(active))
+    return _records(files, wanted, reverse)
+
+
+def _records(files: list[Path], wanted: Filter, reverse: bool) -> Iterator[Record]:
+    for file in reversed(files) if reverse else files:
+        for line in _backwards(file) if reverse else _forwards(file):
+            if not wanted.may(line):
+                # The needles say nothing of the time, and most lines end here.
+                if reverse and wanted.horizon and _before(line, wanted.horizon):
+                    return
+                continue
+            record = parse(line)
+            if record is None or "seq" not in record:
+                continue
+            if wanted.wants(record):
+                yield record
+            elif reverse and wanted.horizon and str(record.get("ts", "~")) < wanted.horizon:
+                return
+
+
+def _before(line: bytes, horizon: str) -> bool:
+    at = line.find(b'"ts":"', 0, 64)
+    return at > 0 and line[at + 6 : at + 6 + len(horizon)] < horizon.encode("ascii")
+
+
+def _forwards(path: Path) -> Iterator[bytes]:
+    with _damage(path), open_file(path) as file:
+        yield from lines(file)
+
+
+def _backwards(path: Path) -> Iterator[bytes]:
+    with _damage(path), seekable(path) as file:
+        for _, line in lines_backwards(file):
+            yield line
+
+
+class _damage:
+    """Turns what a decompressor says of a damaged file into an OSError that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, (EOFError, lzma.LZMAError)):
+            raise OSError(5, f"damaged compressed file: {error}", str(self._path)) from error
+
+
+class Follower:
+    """Records as they are written, over rotations.
+
+    Args:
+        path: the active file.
+        filters: see `Filter`.
+        position: byte from which on to read; -1 for the end.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        filters: Mapping[str, Any] | None = None,
+        position: int = -1,
+    ) -> None:
+        self._path = Path(path)
+        self._wanted = Filter(filters)
+        self._rest = b""
+        self._file = self._path.open("rb")
+        self._file.seek(*((0, os.SEEK_END) if position < 0 else (position, os.SEEK_SET)))
+
+    def poll(self) -> list[Record]:
+        """The records written since the last call, perhaps none.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        found = self._read()
+        try:
+            now = os.stat(self._path)
+        except FileNotFoundError:
+            return found
+        ours = os.fstat(self._file.fileno())
+        if (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino):
+            # What was written between the first reading and the rotation.
+            found += self._read()
+            self._file.close()
+            self._file = self._path.open("rb")
+            self._rest = b""
+            found += self._read()
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> list[Record]:
+        found = []
+        while chunk := self._file.read(1024 * 1024):
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            for line in whole:
+                record = parse(line) if self._wanted.may(line) else None
+                if record is not None and "seq" in record and self._wanted.wants(record):
+                    found.append(record)
+            if len(self._rest) > MAX_LINE:
+                self._rest = b""
+        return found
+
+
+def timestamp(value: Any) -> str:
+    """A moment in the form of `ts`, so that the two compare as text.
+
+    Args:
+        value: seconds since the epoch, a datetime, or an ISO 8601 text (local time unless it
+            names its zone).
+
+    Raises:
+        ValueError: it is no moment.
+    """
+    return _moment(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(value: Any) -> datetime:
+    try:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise ValueError(f"not a time: {value!r}") from None
+
+
+def filterable() -> list[str]:
+    """The facts that a filter may name, besides since and until."""
+    return [name for name, row in FIELDS.items() if row.type in _SCALARS]

@@ -1,0 +1,45 @@
+"""What the evidence tests share: facts of a call, and scenarios on a disk of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SRC = HERE.parents[1] / "src"
+
+
+@pytest.fixture
+def facts() -> Callable[..., dict[str, Any]]:
+    def make(call: str = "k-1", event: str = "intent", **more: Any) -> dict[str, Any]:
+        base = {"event": event, "call_id": call, "principal": "unix:alice", "tool": "shell_exec"}
+        return {**base, **more}
+
+    return make
+
+
+@pytest.fixture
+def scenario() -> Callable[..., None]:
+    """Run a function of faults.py in a mount namespace of its own, with a disk mounted there."""
+
+    def run(name: str, mount: str, directory: Path) -> None:
+        if os.geteuid():
+            pytest.skip("mounting needs root")
+        script = f'set -e; {mount}; exec "$0" "$@"'
+        result = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+            + [sys.executable, str(HERE / "faults.py"), name, str(directory)],
+            env={**os.environ, "PYTHONPATH": str(SRC), "DISK": str(directory)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, result.stderr
+
+    return run
