@@ -1,0 +1,31 @@
+"""Decide what a call may do: shell grammar, knowledge of programs, rules, modes.
+
+Pure: nothing here runs a command, opens a socket or looks at the host's files, except the
+operator's own command files.
+"""
+
+from __future__ import annotations
+
+from .admit import admit, is_fixed_readonly
+from .classify import classify_argv, classify_command, classify_script
+from .model import Decision, Mode, Node, RuleHit, Tier, Verdict
+from .rules import RuleError, Rules
+from .tools import classify_call, rule_texts
+
+__all__ = [
+    "Decision",
+    "Mode",
+    "Node",
+    "RuleError",
+    "RuleHit",
+    "Rules",
+    "Tier",
+    "Verdict",
+    "admit",
+    "classify_argv",
+    "classify_call",
+    "classify_command",
+    "classify_script",
+    "is_fixed_readonly",
+    "rule_texts",
+]

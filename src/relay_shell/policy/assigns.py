@@ -1,0 +1,76 @@
+"""Which variables a command assigns, so that a loop does not trust their first values."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+from .arithmetic import assigned_names
+from .limits import Budget
+from .syntax import Arithmetic, Assignment, Calculation, Literal, Loop, Parameter, Simple, Word
+
+_SETTERS = frozenset(
+    (
+        "read",
+        "mapfile",
+        "readarray",
+        "getopts",
+        "printf",
+        "declare",
+        "typeset",
+        "local",
+        "export",
+        "readonly",
+        "unset",
+        "let",
+        "wait",
+    )
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def assigned_in(command: object, budget: Budget) -> dict[str, bool]:
+    """Names that the command may assign; True where only arithmetic does."""
+    found: dict[str, bool] = {}
+
+    def note(name: str, number: bool) -> None:
+        found[name] = number and found.get(name, True)
+
+    stack: list[object] = [command]
+    while stack:
+        item = stack.pop()
+        budget.spend()
+        if isinstance(item, Assignment):
+            parts = item.value.parts
+            arithmetic = len(parts) == 1 and isinstance(parts[0], Arithmetic)
+            note(item.name, arithmetic and not item.append and item.array is None)
+        elif isinstance(item, Loop):
+            if item.name:
+                note(item.name, False)
+            for expression in item.expressions:
+                _arithmetic(expression, note)
+        elif isinstance(item, Calculation) or isinstance(item, Arithmetic):
+            _arithmetic(item.expression, note)
+        elif isinstance(item, Parameter) and "=" in item.op:
+            note(item.name, False)
+        elif isinstance(item, Simple) and item.words and item.words[0].plain in _SETTERS:
+            for word in item.words[1:]:
+                match = _NAME.match(word.plain or word.source)
+                if match:
+                    note(match.group(), False)
+        if isinstance(item, list | tuple):
+            stack.extend(item)
+        elif dataclasses.is_dataclass(item) and not isinstance(item, Literal):
+            if isinstance(item, Word) and item.plain is not None:
+                continue
+            stack.extend(
+                getattr(item, f.name) for f in dataclasses.fields(item) if f.name != "source"
+            )
+    return found
+
+
+def _arithmetic(expression: Word, note: Callable[[str, bool], None]) -> None:
+    text = "".join(part.text for part in expression.parts if isinstance(part, Literal))
+    for name in assigned_names(text):
+        note(name, True)

@@ -1,0 +1,144 @@
+"""The entry points: text, argument vector or script in, verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from .core import Judge
+from .environment import assigned
+from .knowledge import Knowledge, current
+from .limits import MAX_REASONS, MAX_TEXT, Budget, OverBudget, Unresolvable
+from .model import Node, Tier, Verdict
+from .parser import check_characters
+from .values import Arg, Input, Scope, Value, known
+
+_SHELLS = frozenset(("bash", "sh", "dash", "ash", "ksh", "mksh", "zsh", "rbash"))
+INTERNAL = "the classifier failed"
+READS = "every command in it only reads"
+
+
+def classify_command(
+    text: str,
+    *,
+    shell: str = "bash",
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    knowledge: Knowledge | None = None,
+) -> Verdict:
+    """Judge text that a shell is to run. Never raises.
+
+    Text that is too large or deep to judge is Tier 3: it may hold anything.
+    """
+    if len(text) > MAX_TEXT:
+        return _refused(text, f"longer than {MAX_TEXT} characters, so it is not judged")
+    judge = _judge(env, knowledge, shell)
+    return _guarded(text, env, lambda: judge.text(text, Input("inherited", stdin))[0])
+
+
+def classify_argv(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    knowledge: Knowledge | None = None,
+) -> Verdict:
+    """Judge an argument vector that is executed without a shell. Never raises."""
+    if not argv:
+        return Verdict(Tier.STATEFUL, ("no program is named",))
+    if sum(map(len, argv)) > MAX_TEXT:
+        return _refused(argv[0], f"longer than {MAX_TEXT} characters, so it is not judged")
+    judge = _judge(env, knowledge, "bash")
+    text = " ".join(argv)
+
+    def judged() -> Node:
+        args: list[Arg] = [known(word) for word in argv]
+        node, _ = judge.argv(args, Input("inherited", stdin))
+        try:
+            check_characters(text)
+        except Unresolvable as error:
+            tier = max(node.tier, Tier.STATEFUL)
+            node = Node(text[:400], "unresolved", tier, (error.reason,), (node,))
+        return node
+
+    return _guarded(text, env, judged)
+
+
+def classify_script(
+    text: str,
+    interpreter: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    knowledge: Knowledge | None = None,
+) -> Verdict:
+    """Judge a script handed to an interpreter; a `#!` line decides if none is named."""
+    words = interpreter.split()
+    if not words and text.startswith("#!"):
+        words = text[2 : text.find("\n") if "\n" in text else len(text)].split()
+    name = words[0].rpartition("/")[2] if words else "sh"
+    if name == "env" and len(words) > 1:
+        name = next((w for w in words[1:] if not w.startswith("-") and "=" not in w), "env")
+        name = name.rpartition("/")[2]
+    if name in _SHELLS and not any(w.startswith("-") for w in words[1:]):
+        return classify_command(text, shell=name, env=env, knowledge=knowledge)
+    from .judges.code import language_of, scan
+
+    if len(text) > MAX_TEXT:
+        return _refused(text, f"longer than {MAX_TEXT} characters, so it is not judged")
+    tier, reasons = scan(language_of(name), text)
+    tier = max(tier, Tier.STATEFUL)
+    reasons = reasons or (f"a script for `{name or 'an unknown interpreter'}` is not judged",)
+    return verdict(Node(text[:400], "script", tier, reasons), env=env)
+
+
+def _guarded(text: str, env: Mapping[str, str] | None, judged: Callable[[], Node]) -> Verdict:
+    """Run a judgement so that whatever goes wrong in it ends in a refusal."""
+    try:
+        return verdict(judged(), env=env)
+    except OverBudget as error:
+        return _refused(text, error.reason)
+    except Unresolvable as error:
+        return _refused(text, error.reason, Tier.STATEFUL)
+    except RecursionError:
+        return _refused(text, "nested too deeply to judge")
+    except Exception as error:  # fail closed: a defect here must not admit a command
+        return _refused(text, f"{INTERNAL}: {type(error).__name__}: {error}")
+
+
+def _judge(env: Mapping[str, str] | None, knowledge: Knowledge | None, shell: str) -> Judge:
+    scope = Scope(name=shell)
+    for name, text in (env or {}).items():
+        scope.variables[name] = Value(text)
+    return Judge(knowledge or current(), Budget(), scope, dialect=shell)
+
+
+def verdict(node: Node, *, env: Mapping[str, str] | None = None) -> Verdict:
+    """A verdict from the tree, with the environment that the call itself sets."""
+    tree = node
+    extra: list[Node] = []
+    for name, text in (env or {}).items():
+        tier, reason = assigned(name, known(text), exported=True)
+        if tier:
+            extra.append(Node(f"{name}={text}"[:400], "assignment", tier, (reason,)))
+    if extra:
+        tier = max([node.tier, *(n.tier for n in extra)])
+        tree = Node(node.text, "call", tier, (), (node, *extra))
+    return Verdict(tree.tier, _reasons(tree), tree)
+
+
+def _reasons(tree: Node) -> tuple[str, ...]:
+    """Reasons of the nodes that decided the tier, in source order."""
+    if tree.tier == Tier.READ_ONLY:
+        return (READS,)
+    found: dict[str, None] = {}
+    for node in tree.walk():
+        inner = max((child.tier for child in node.children), default=Tier.READ_ONLY)
+        if node.tier < tree.tier or not node.reasons or inner > node.tier:
+            continue
+        for reason in node.reasons:
+            found[reason] = None
+    return tuple(list(found)[:MAX_REASONS])
+
+
+def _refused(text: str, reason: str, tier: Tier = Tier.IRREVERSIBLE) -> Verdict:
+    node = Node(text[:400], "unresolved", tier, (reason,))
+    return Verdict(tier, (reason,), node)

@@ -1,0 +1,1 @@
+"""Judges of programs whose arguments are a language of their own."""

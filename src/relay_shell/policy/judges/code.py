@@ -1,0 +1,145 @@
+"""Code of general languages given on a command line or as a script.
+
+The code is not understood: it is Tier 2 at least, and Tier 3 where a call that removes,
+overwrites or stops something is visible. A visible name is friction, not proof.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..limits import MAX_TEXT
+from ..model import Tier
+from ..options import parse_options
+from ..programs import judge_options
+from ..values import Arg
+
+if TYPE_CHECKING:
+    from ..core import Call
+    from ..spec import Spec
+
+_REMOVES = {
+    "python": r"\brmtree\b|\bos\s*\.\s*(?:remove|unlink|rmdir|removedirs|truncate)\b|\.unlink\s*\("
+    r"|\.rmdir\s*\(|\bremovedirs\b|\.truncate\s*\(|\bos\.kill\b",
+    "perl": r"\bunlink\b|\brmdir\b|\brmtree\b|\bremove_tree\b|\btruncate\b",
+    "ruby": r"\brm_rf?\b|\bremove_(?:dir|entry|file)\w*\b|\b(?:File|Dir|FileUtils|IO)\s*\.\s*"
+    r"(?:delete|unlink|rm\w*|rmdir|remove\w*|truncate)\b|\brmtree\b",
+    "php": r"\bunlink\s*\(|\brmdir\s*\(|\bftruncate\s*\(",
+    "node": r"\b(?:rm|rmdir|unlink|truncate|rimraf)(?:Sync)?\s*\(",
+    "lua": r"\bos\s*\.\s*remove\b",
+    "tcl": r"\bfile\s+delete\b",
+}
+_COMMON = re.compile(
+    r"\brm\s+-\w*[rRf]|\bmkfs|\bdd\s+if=|\bshutdown\b|\breboot\b|\bpoweroff\b|\bwipefs\b"
+    r"|\bshred\b|>\s*/dev/(?:sd|nvme|vd|mapper|mmcblk)|['\"]/dev/(?:sd|nvme|vd|xvd|hd|mmcblk|mapper|dm-)"
+    r"|\b(?:DROP|TRUNCATE)\s+(?:TABLE|DATABASE|SCHEMA)\b|\bdropDatabase\b|\bflushall\b",
+    re.IGNORECASE,
+)
+_LANGUAGES = (
+    ("python", re.compile(r"(?:python|pypy|ipython)[0-9.]*")),
+    ("perl", re.compile(r"perl[0-9.]*")),
+    ("ruby", re.compile(r"ruby[0-9.]*|irb")),
+    ("php", re.compile(r"php[0-9.]*")),
+    ("node", re.compile(r"node(?:js)?|deno|bun")),
+    ("lua", re.compile(r"lua(?:jit)?[0-9.]*")),
+    ("tcl", re.compile(r"tclsh[0-9.]*|expect|wish")),
+)
+_PY_SAFE = re.compile(
+    r"\s*(?:import\s+(?:sys|platform|math|time|datetime|socket|os|json|ssl|sysconfig|site|locale)"
+    r"(?:\s*,\s*(?:sys|platform|math|time|datetime|os|json|ssl|sysconfig|site|locale|socket))*\s*;\s*)?"
+    r"print\(\s*(?P<expression>[\w\s.+\-*/%,()\[\]:'\"<>=]*)\)\s*;?\s*"
+)
+_PY_NAMES = frozenset(
+    (
+        "print sys platform math time datetime socket os json ssl sysconfig site locale version"
+        " version_info executable path prefix byteorder maxsize modules argv flags hexversion"
+        " implementation name system node release machine processor architecture python_version"
+        " python_implementation uname cpu_count getpid getuid geteuid getcwd getloadavg sep linesep"
+        " pi e tau sqrt floor ceil log log10 log2 sin cos pow factorial gcd now today utcnow"
+        " isoformat strftime gethostname getfqdn OPENSSL_VERSION len str int float round sum min"
+        " max abs hex bin oct chr ord sorted range list tuple set repr bool divmod True False None"
+        " getsitepackages join for in if else not and or is getdefaultlocale getpreferredencoding"
+        " get_paths get_python_version major minor micro sep timezone tzname ctime timestamp platform"
+        " getfilesystemencoding getrecursionlimit api_version date upper lower title strip split"
+    ).split()
+)
+
+
+def language_of(name: str) -> str:
+    """The language that a program's name stands for, empty if unknown."""
+    for language, pattern in _LANGUAGES:
+        if pattern.fullmatch(name):
+            return language
+    return ""
+
+
+def scan(language: str, text: str) -> tuple[Tier, tuple[str, ...]]:
+    """The tier of code by what is visible in it, and why."""
+    pattern = _REMOVES.get(language)
+    match = re.search(pattern, text[:MAX_TEXT]) if pattern else None
+    match = match or _COMMON.search(text[:MAX_TEXT])
+    if match:
+        shown = match.group().strip()[:40]
+        return Tier.IRREVERSIBLE, (f"the code names `{shown}`",)
+    return Tier.STATEFUL, (f"{language or 'program'} code is not judged",)
+
+
+def prints_facts(text: str) -> bool:
+    """Whether Python code is one `print` of plain facts about the interpreter."""
+    match = _PY_SAFE.fullmatch(text)
+    if not match:
+        return False
+    bare = re.sub(r"'[^'\\{}]*'|\"[^\"\\{}]*\"", " ", match.group("expression"))
+    if "'" in bare or '"' in bare:
+        return False
+    return all(name in _PY_NAMES for name in re.findall(r"[A-Za-z_]\w*", bare))
+
+
+def judge_code(call: Call, spec: Spec) -> None:
+    """An interpreter: options that hold code, a script file, or standard input."""
+    parsed = parse_options(spec, call.args, stop=True)
+    modes = judge_options(call, spec, parsed, call.name)
+    language = language_of(call.name)
+    texts = [used for used in parsed.used if used.option is not None and used.name in _CODE]
+    for used in texts:
+        value = used.value or Arg("", exact=False)
+        if language == "python" and value.exact and prints_facts(value.text):
+            continue
+        tier, reasons = scan(language, value.text)
+        call.add(tier, reasons[0])
+    if texts:
+        return
+    if modes and max(modes) == 0 and not parsed.operands:
+        return
+    module = parsed.get("-m") if language == "python" else None
+    if module is not None:
+        _module(call, module, parsed.operands)
+    elif parsed.operands and not (parsed.operands[0].exact and parsed.operands[0].text == "-"):
+        call.add(2, f"runs the script {parsed.operands[0].display}, which is not judged")
+    elif call.stdin.text is not None:
+        tier, reasons = scan(language, call.stdin.text)
+        call.add(tier, reasons[0])
+    else:
+        call.add(2, "runs code read from standard input")
+
+
+_CODE = frozenset(("-c", "-e", "-E", "-r", "-p", "--eval", "--print", "-pe", "-R", "-B"))
+
+
+def _module(call: Call, module: Arg, operands: list[Arg]) -> None:
+    """`python -m`: a few modules are programs that are known."""
+    name = module.text if module.exact else ""
+    if name == "json.tool" and len(operands) < 2 and not any(a.wild for a in operands):
+        return
+    if name in ("site", "sysconfig", "platform", "this", "calendar") and not operands:
+        return
+    if name in ("pip", "ansible", "pytest") and call.judge.knowledge.get(name):
+        call.run([Arg(name), *operands])
+        return
+    call.add(2, f"runs the module {module.display}")
+
+
+def judge_perl(call: Call, spec: Spec) -> None:
+    """`perl`: -e code; -i edits files in place; -n and -p loop over input."""
+    judge_code(call, spec)

@@ -1,0 +1,128 @@
+"""The knowledge base: one TOML file per command family, read on first use.
+
+Files shipped with the package are found through an index of program names; files of the
+operator in `commands.d` are read wholly and win over them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from .spec import Spec, SpecError, compile_spec
+
+OPERATOR_DIRECTORY = Path("/etc/relay-shell/commands.d")
+
+
+class Knowledge:
+    """Specs by program name; tables are compiled when first asked for."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, object]]) -> None:
+        self._tables = dict(tables)
+        self._specs: dict[str, Spec] = {}
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def names(self) -> list[str]:
+        """All known programs, sorted."""
+        return sorted(self._tables)
+
+    def get(self, name: str) -> Spec | None:
+        """The spec of a program, following `same`."""
+        spec = self._specs.get(name)
+        if spec is not None:
+            return spec
+        table = self._tables.get(name)
+        if table is None:
+            return None
+        other = table.get("same")
+        if isinstance(other, str) and other != name:
+            base = self._tables.get(other)
+            if base is None:
+                raise SpecError(f"{name}: same as unknown program {other!r}")
+            merged = {**base, **{key: v for key, v in table.items() if key != "same"}}
+            spec = compile_spec(name, merged)
+        else:
+            spec = compile_spec(name, table)
+        self._specs[name] = spec
+        return spec
+
+    def extended(self, tables: Mapping[str, Mapping[str, object]]) -> Knowledge:
+        """This base with further tables, which win."""
+        return Knowledge({**self._tables, **tables})
+
+
+def read_tables(text: str, origin: str) -> dict[str, Mapping[str, object]]:
+    """Tables by program name of one command file; a heading may name several programs.
+
+    Raises:
+        SpecError: with the origin and the reason.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{origin}: {error}") from None
+    tables: dict[str, Mapping[str, object]] = {}
+    for heading, table in document.items():
+        if not isinstance(table, dict):
+            raise SpecError(f"{origin}: {heading} is not a table")
+        for name in heading.split():
+            if name in tables:
+                raise SpecError(f"{origin}: {name} is described twice")
+            tables[name] = table
+    return tables
+
+
+def builtin_tables() -> dict[str, Mapping[str, object]]:
+    """All tables shipped with the package."""
+    tables: dict[str, Mapping[str, object]] = {}
+    directory = resources.files(__package__) / "data"
+    for entry in sorted(directory.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            found = read_tables(entry.read_text(encoding="utf-8"), entry.name)
+            twice = tables.keys() & found.keys()
+            if twice:
+                raise SpecError(
+                    f"{entry.name}: described elsewhere too: {', '.join(sorted(twice))}"
+                )
+            tables.update(found)
+    return tables
+
+
+def operator_tables(directory: Path = OPERATOR_DIRECTORY) -> dict[str, Mapping[str, object]]:
+    """Tables of the operator's files, in order of file name; later files win.
+
+    Raises:
+        SpecError: for the first file that cannot be used.
+    """
+    tables: dict[str, Mapping[str, object]] = {}
+    if not directory.is_dir():
+        return tables
+    for path in sorted(directory.glob("*.toml")):
+        found = read_tables(path.read_text(encoding="utf-8"), str(path))
+        for name, table in found.items():
+            compile_spec(name, table)
+        tables.update(found)
+    return tables
+
+
+_loaded: Knowledge | None = None
+
+
+def load(directory: Path = OPERATOR_DIRECTORY) -> Knowledge:
+    """Read the shipped files and the operator's, and make the result the current base.
+
+    Raises:
+        SpecError: when an operator file cannot be used; the current base stays.
+    """
+    global _loaded
+    _loaded = Knowledge({**builtin_tables(), **operator_tables(directory)})
+    return _loaded
+
+
+def current() -> Knowledge:
+    """The base in use, read on first need."""
+    return _loaded if _loaded is not None else load()

@@ -1,0 +1,114 @@
+"""What a verdict on a call is made of: tiers, the command tree, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+Mode = Literal["open", "guarded", "readonly"]
+Enforcement = Literal["none", "readonly"]
+
+
+class Tier(IntEnum):
+    """How much a call can change; a higher tier meets more friction."""
+
+    READ_ONLY = 0
+    REVERSIBLE = 1
+    STATEFUL = 2
+    IRREVERSIBLE = 3
+
+    @property
+    def label(self) -> str:
+        """The name used in results and records, e.g. `read-only`."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of the command tree.
+
+    For kind `command` the text is the canonical form: quotes removed, expansions
+    resolved where they can be. Other kinds carry a piece of the source.
+    """
+
+    text: str
+    kind: str
+    tier: Tier
+    reasons: tuple[str, ...] = ()
+    children: tuple[Node, ...] = ()
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, in source order."""
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+    def as_dict(self) -> dict[str, object]:
+        """The tree as plain JSON values."""
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "tier": int(self.tier),
+            "reasons": list(self.reasons),
+            "children": [child.as_dict() for child in self.children],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The tier of a whole call, why, and the tree it was computed from."""
+
+    tier: Tier
+    reasons: tuple[str, ...]
+    tree: Node | None = None
+
+    def canonical_forms(self) -> tuple[str, ...]:
+        """One text per simple command, for deny and allow rules to match.
+
+        A program called by its path appears a second time by its bare name, so that a
+        rule on `rm` sees `/bin/rm`.
+        """
+        if self.tree is None:
+            return ()
+        forms: dict[str, None] = {}
+        for node in self.tree.walk():
+            if node.kind != "command":
+                continue
+            forms[node.text] = None
+            program, space, rest = node.text.partition(" ")
+            if "/" in program:
+                forms[program.rpartition("/")[2] + space + rest] = None
+        return tuple(forms)
+
+    def as_dict(self) -> dict[str, object]:
+        """The verdict as plain JSON values."""
+        return {
+            "tier": int(self.tier),
+            "name": self.tier.label,
+            "reasons": list(self.reasons),
+            "tree": self.tree.as_dict() if self.tree else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """Which operator rule matched, and on what."""
+
+    action: Literal["deny", "allow"]
+    index: int
+    pattern: str
+    matched: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a call may run, under which enforcement, and what to do if not."""
+
+    allowed: bool
+    enforcement: Enforcement
+    reasons: tuple[str, ...]
+    hint: str = ""

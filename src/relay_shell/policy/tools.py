@@ -1,0 +1,201 @@
+"""How each tool of the server is judged from its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from .classify import classify_argv, classify_command, classify_script
+from .hosts import canonical_addresses
+from .limits import MAX_TEXT
+from .model import Node, Tier, Verdict
+
+Args = Mapping[str, object]
+
+
+def classify_call(tool: str, args: Args) -> Verdict:
+    """Judge a tool call. Never raises; an unknown tool is Tier 3."""
+    judge = _TOOLS.get(tool)
+    if judge is None:
+        return _fixed(tool, Tier.IRREVERSIBLE, f"unknown tool `{tool[:80]}`")
+    if isinstance(judge, tuple):
+        return _fixed(tool, *judge)
+    return judge(tool, args)
+
+
+def rule_texts(tool: str, args: Args, verdict: Verdict) -> tuple[str, list[str]]:
+    """The raw text of a call and its canonical forms, for `Rules.check`.
+
+    Hosts, jump hosts and forward targets count as text of their own.
+    """
+    raw: list[str] = []
+    for key in ("command", "argv", "script", "text", "input", "key", "keys"):
+        value = args.get(key)
+        if isinstance(value, str):
+            raw.append(value)
+        elif isinstance(value, list):
+            raw.append(" ".join(str(word) for word in value))
+    hosts: list[str] = []
+    for key in ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward"):
+        value = args.get(key)
+        if isinstance(value, str):
+            hosts.append(value)
+        elif isinstance(value, list):
+            hosts.extend(str(item) for item in value)
+    forms = list(verdict.canonical_forms())
+    for host in hosts:
+        bare = host.rpartition("@")[2]
+        forms.extend((host, bare, *canonical_addresses(bare)))
+    text = "\n".join(raw) if raw else tool
+    return text, list(dict.fromkeys(forms))
+
+
+def _fixed(tool: str, tier: Tier, reason: str) -> Verdict:
+    return Verdict(tier, (reason,), Node(tool[:80], "tool", tier, (reason,)))
+
+
+def _malformed(tool: str, reason: str) -> Verdict:
+    return _fixed(tool, Tier.STATEFUL, f"arguments of {tool} not understood: {reason}")
+
+
+def _environment(args: Args) -> dict[str, str] | None:
+    env = args.get("env")
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        return None
+    if not all(isinstance(k, str) and isinstance(v, str) for k, v in env.items()):
+        return None
+    return {str(k): str(v) for k, v in env.items()}
+
+
+def _words(value: object) -> list[str] | None:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        words = list(value)
+        if words and all(isinstance(word, str) for word in words):
+            return words
+    return None
+
+
+def _command(tool: str, args: Args) -> Verdict:
+    env = _environment(args)
+    if env is None:
+        return _malformed(tool, "env must map names to texts")
+    stdin = args.get("stdin")
+    text = args.get("command")
+    argv = args.get("argv")
+    if isinstance(text, str) and argv is None:
+        shell = args.get("shell")
+        return classify_command(
+            text,
+            shell=shell if isinstance(shell, str) else "bash",
+            env=env,
+            stdin=stdin if isinstance(stdin, str) else None,
+        )
+    words = _words(argv)
+    if words is not None and text is None:
+        return classify_argv(words, env=env, stdin=stdin if isinstance(stdin, str) else None)
+    return _malformed(tool, "exactly one of command and argv is needed")
+
+
+def _script(tool: str, args: Args) -> Verdict:
+    script, interpreter = args.get("script"), args.get("interpreter", "")
+    env = _environment(args)
+    if not isinstance(script, str) or not isinstance(interpreter, str | None) or env is None:
+        return _malformed(tool, "script and interpreter must be texts")
+    return classify_script(script, interpreter or "", env=env)
+
+
+def _spawn(tool: str, args: Args) -> Verdict:
+    if args.get("command") is None and args.get("argv") is None:
+        return _fixed(tool, Tier.STATEFUL, "a live shell runs whatever is typed into it")
+    return _command(tool, args)
+
+
+def _send(tool: str, args: Args) -> Verdict:
+    """Judge what is typed into a session.
+
+    The broker passes what completes a line: `text` preceded by the unfinished line that
+    earlier sends left in the session (`pending`), so that a command split over several
+    sends is judged whole.
+    """
+    keys = args.get("keys", args.get("key"))
+    text = args.get("text", args.get("input", args.get("data", "")))
+    pending = args.get("pending", "")
+    if not isinstance(text, str) or not isinstance(pending, str):
+        return _malformed(tool, "text must be a text")
+    if not text and not keys:
+        return _fixed(tool, Tier.REVERSIBLE, "types nothing")
+    program = args.get("program", "")
+    line = pending + text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(line) > MAX_TEXT:
+        return classify_command(line)
+    verdict = classify_command(line)
+    floor = Tier.STATEFUL
+    reason = "keystrokes reach a program whose state is not known"
+    if program in ("bash", "sh", "dash", "zsh", "ksh") and not keys and _is_text(line):
+        floor = Tier.REVERSIBLE
+        reason = "typed into a live shell"
+        if "!" in line:
+            floor, reason = Tier.STATEFUL, "a live shell may replace `!` from its history"
+        elif "\n" not in line:
+            reason = "an unfinished line stays in the live shell"
+    tier = max(verdict.tier, floor)
+    node = Node(tool, "session", tier, (reason,), (verdict.tree,) if verdict.tree else ())
+    return Verdict(tier, (reason, *verdict.reasons) if verdict.tier else (reason,), node)
+
+
+def _is_text(line: str) -> bool:
+    """Whether nothing in the line edits it, completes it or signals the program."""
+    return all(char in "\n" or (char.isprintable() and char != "\t") for char in line)
+
+
+def _remote(tool: str, args: Args) -> Verdict:
+    verdict = _command(tool, args)
+    reason = "runs on another machine with the account's keys"
+    node = Node(tool, "remote", verdict.tier, (), (verdict.tree,) if verdict.tree else ())
+    reasons = verdict.reasons if verdict.tier == Tier.READ_ONLY else (*verdict.reasons, reason)
+    return Verdict(verdict.tier, reasons, node)
+
+
+_READS = (Tier.READ_ONLY, "reads state that the server itself holds")
+_SSH_CONNECTS = (Tier.REVERSIBLE, "connects to another machine; may add its host key")
+_TOOLS: dict[str, Callable[[str, Args], Verdict] | tuple[Tier, str]] = {
+    "shell_read": _command,
+    "shell_exec": _command,
+    "shell_script": _script,
+    "shell_spawn": _spawn,
+    "session_send": _send,
+    "session_recv": (Tier.READ_ONLY, "reads what a session printed"),
+    "session_screen": (Tier.READ_ONLY, "reads what a session printed"),
+    "session_list": _READS,
+    "session_resize": (Tier.REVERSIBLE, "resizes a terminal"),
+    "session_kill": (Tier.REVERSIBLE, "ends a session of this principal"),
+    "job_start": _command,
+    "job_status": _READS,
+    "job_output": _READS,
+    "job_list": _READS,
+    "job_stop": (Tier.REVERSIBLE, "ends a job of this principal"),
+    "output_read": _READS,
+    "server_info": _READS,
+    "audit_tail": _READS,
+    "policy_explain": _READS,
+    "operation_confirm": _READS,
+    "file_read": (Tier.READ_ONLY, "reads a file"),
+    "file_write": (Tier.STATEFUL, "writes a file"),
+    "file_edit": (Tier.REVERSIBLE, "edits a file, keeping what file_undo restores"),
+    "file_undo": (Tier.REVERSIBLE, "restores a file"),
+    "ssh_exec": _remote,
+    "ssh_fanout": _remote,
+    "ssh_spawn": (Tier.STATEFUL, "a live shell on another machine runs whatever is typed"),
+    "ssh_upload": (Tier.STATEFUL, "writes files on another machine"),
+    "ssh_download": (Tier.STATEFUL, "writes files on this machine"),
+    "ssh_forward": (Tier.STATEFUL, "opens a way through the network"),
+    "ssh_forward_list": _READS,
+    "ssh_forward_close": (Tier.REVERSIBLE, "closes a forward of this principal"),
+    "ssh_check": _SSH_CONNECTS,
+    "ssh_keyscan": _SSH_CONNECTS,
+    "ssh_hosts": _READS,
+    "host_query": (Tier.READ_ONLY, "a fixed diagnostic query"),
+    "host_queries": _READS,
+    "host_snapshot": (Tier.READ_ONLY, "a set of fixed diagnostic queries"),
+}
