@@ -87,9 +87,9 @@ class Ruleset:
         OSError: the kernel has no Landlock (ENOSYS, EOPNOTSUPP), or not this version of it.
     """
 
-    def __init__(self, *, fs: Fs = Fs(0), net: Net = Net(0), scope: Scope = Scope(0)) -> None:
+    def __init__(self, *, fs: Fs | int = 0, net: Net | int = 0, scope: Scope | int = 0) -> None:
         attributes = struct.pack("=QQQ", fs, net, scope)
-        self._handled = fs
+        self._handled = Fs(fs)
         self._fd = _call(
             _CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)
         )
