@@ -279,12 +279,15 @@ class House:
         self.workers: list[Worker] = []
         self.store = Store()
         self.no_workers: OSError | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.options: Body = {"wait": 1.0}
         self.front: Front
 
     async def spawn(self) -> socket.socket:
         if self.no_workers is not None:
             raise self.no_workers
+        await self.gate.wait()
         ours, theirs = pair()
         self.workers.append(Worker(self.broker, ours))
         return theirs

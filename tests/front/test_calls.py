@@ -167,7 +167,7 @@ def test_progress_needs_a_token_and_strictly_increases(tmp_path: Path) -> None:
 def test_cancellation_reaches_the_worker_and_is_silent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:
-            for modern in (False, True):
+            for count, modern in ((1, False), (2, True)):
                 raw = await home.connect() if modern else await home.legacy()
                 params = {
                     "name": "shell_exec",
@@ -175,7 +175,8 @@ def test_cancellation_reaches_the_worker_and_is_silent(tmp_path: Path) -> None:
                     "_meta": {"progressToken": 1},
                 }
                 ident = raw.request("tools/call", params, modern=modern)
-                worker = await until(lambda: home.workers and home.workers[-1])
+                await until(lambda count=count: len(home.workers) == count)
+                worker = home.workers[-1]
                 await until(lambda worker=worker: worker.calls)
                 raw.say("notifications/cancelled", {"requestId": ident, "reason": "enough"})
                 await until(lambda worker=worker: worker.cancelled)
@@ -200,9 +201,17 @@ def test_cancel_while_the_worker_starts(tmp_path: Path) -> None:
         async with house(tmp_path) as home:
             raw = await home.legacy()
             params = {"name": "shell_exec", "arguments": {"command": "echo x"}}
+            # In one write: the call is cancelled before it has taken its first step.
             ident = raw.request("tools/call", params)
+            raw.say("notifications/cancelled", {"requestId": str(ident)})
+            await raw.silence()
+            raw.ident = ident - 1
+            home.gate.clear()
+            ident = raw.request("tools/call", params)
+            await until(lambda: home.broker.bodies("ticket"))
             raw.say("notifications/cancelled", {"requestId": ident})
             await raw.silence()
+            home.gate.set()
             # The worker that was being started serves the next call.
             assert (await raw.call("shell_exec", {"command": "true"}))["isError"] is False
             assert len(home.workers) == 1

@@ -89,6 +89,7 @@ class Client:
         self._refusal: RelayError | None = None
         self._said: Body | None = None
         self._ended: str | None = None
+        self._over = asyncio.Event()
         self._malformed = 0
         self._listener: ListenHandler | None = None
         self._bus: InMemorySubscriptionBus | None = None
@@ -255,18 +256,22 @@ class Client:
                 await self.ready()
                 await self._shared.broker.request("rejected", {"conn": self.conn, **body})
             except RelayError as error:
-                if error.kind != "BrokerUnavailable" or self._ended is not None:
+                if error.kind != "BrokerUnavailable" or self._over.is_set():
                     return
-                await asyncio.sleep(REPORT_INTERVAL)
+                await self._pause()
                 continue
-            if self._ended is None:
-                await asyncio.sleep(REPORT_INTERVAL)
+            await self._pause()
             more = self._malformed - reported
             if not more:
                 self._malformed = 0
                 return
             reported += more
             body = {"what": "malformed message", "detail": f"{more} more malformed messages"}
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REPORT_INTERVAL):
+                await self._over.wait()
 
     # ---- protocol --------------------------------------------------------------------------
 
@@ -332,6 +337,7 @@ class Client:
         if self._ended is not None:
             return
         self._ended = reason
+        self._over.set()
         self.session.cancel_all("the client disconnected")
         if self.conn:
             self.pool.release(self.conn, reason)

@@ -223,6 +223,8 @@ class Session:
         exchange.size = size
         self.exchanges[message.ident] = exchange
         exchange.task = asyncio.get_running_loop().create_task(self._serve(exchange, message))
+        # A task that is cancelled before its first step runs none of its own clean-up.
+        exchange.task.add_done_callback(lambda _: self._finish(exchange))
 
     async def _serve(self, exchange: Exchange, message: Message) -> None:
         ident = message.ident
@@ -239,10 +241,14 @@ class Session:
         except Exception:
             logger.exception("%s failed", message.method)
             line = jsonrpc.error(ident, INTERNAL_ERROR, "Internal error")
+        self._finish(exchange, line)
+
+    def _finish(self, exchange: Exchange, line: bytes = b"") -> None:
+        if self.exchanges.get(exchange.ident) is not exchange:
+            return
+        del self.exchanges[exchange.ident]
         self._held -= exchange.size
         self._budget.give(exchange.size)
-        if self.exchanges.get(ident) is exchange:
-            del self.exchanges[ident]
         if line and not exchange.cancelled:
             self._send(line)
         if not self.exchanges:
