@@ -117,6 +117,7 @@ TABLE: dict[str, Message] = {
     "disconnect": Message("front", "broker", {"conn": _str(), "reason": _str(TEXT)}, {}),
     "close": Message("broker", "front", {"conn": _str(), "reason": _str(TEXT)}),
     "access": Message("broker", "front", {"conn": _str(), **_ACCESS}),
+    "front_settings": Message("broker", "front", {"settings": _obj()}),
     # A worker's link to the broker.
     "hello_worker": Message(
         "worker",

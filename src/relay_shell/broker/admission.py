@@ -1,0 +1,336 @@
+"""Admission of calls: the decision, its record, then the verdict; later the outcome.
+
+The order is the product's promise. No verdict leaves before its intent is on the disk, and every
+refusal is recorded with its reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from ..evidence.errors import EvidenceError
+from ..wire.errors import RelayError
+from . import arguments
+from .arguments import Arguments
+from .calls import ID, STATUSES, LiveCall
+from .judge import Judgement
+from .state import State
+from .typed import Typed
+from .workers import Worker
+
+logger = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+
+HEAVY = 16
+"""Large calls that may be in preparation at once, in all; each may hold `messages.ARGUMENTS`."""
+
+REASON = 512
+"""Characters of one reason in the record."""
+
+_OUTCOME = ("exit", "signal", "sha256", "bytes", "truncated", "cpu_ms", "mem_peak", "survivors")
+
+
+class _Prepared(NamedTuple):
+    arguments: Arguments
+    judgement: Judgement
+    reasons: list[str]
+    hosts: Any
+    reason: str | None
+    judged: Mapping[str, Any]
+    """The arguments as they were judged; see `Typed`."""
+
+
+class Admission:
+    """Begins and ends calls."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        # Classification and redaction of large arguments leave the loop to the others.
+        self._pool = ThreadPoolExecutor(1, "relay-admission")
+        self._typed = Typed()
+        self._preparing: Counter[str] = Counter()
+        self._heavy = 0
+
+    def close(self) -> None:
+        """Stop the thread; what it prepares is dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # ---- begin ---------------------------------------------------------------------------
+
+    async def begin(self, worker: Worker, body: Body) -> Body:
+        """Decide on a call; returns the verdict's body.
+
+        Raises:
+            RelayError: kind Frozen, Busy, EvidenceUnavailable, Cancelled or Protocol; nothing may
+                run.
+        """
+        state = self._state
+        call_id, tool = body["call"], body["tool"]
+        identity = self._identity(worker, body)
+        self._begun_again(worker, call_id)
+        if not ID.fullmatch(call_id) or call_id in state.calls:
+            raise self._unfit(worker, identity, "call", "malformed call id, or one in use")
+        limit = state.settings["limits.calls"]
+        if state.calls.count(worker.id) + self._preparing[worker.id] >= limit:
+            reason = f"{limit} calls are running (limits.calls)"
+            state.floods.record(
+                f"worker {worker.id}",
+                event="deny",
+                call_id=call_id,
+                **identity,
+                tool=tool,
+                decision="deny",
+                reasons=[reason],
+            )
+            raise RelayError("Busy", reason=reason)
+        if worker.stopping:
+            raise RelayError("Cancelled", reason=worker.stopping)
+        self._preparing[worker.id] += 1
+        try:
+            prepared = await self._prepare(worker, body)
+            if worker.link is None:
+                raise RelayError("Cancelled", reason="the worker is gone")
+            return await self._decide(worker, call_id, tool, identity, prepared, body)
+        finally:
+            self._preparing[worker.id] -= 1
+            if not self._preparing[worker.id]:
+                del self._preparing[worker.id]
+
+    def _begun_again(self, worker: Worker, call_id: str) -> None:
+        """A worker that returned begins a call anew whose verdict it never got."""
+        call = self._state.calls.find(call_id)
+        if call is not None and call.worker == worker.id and not call.claimed:
+            self._state.calls.remove(call)
+            self._never_ran(call, "its verdict was not delivered, and the worker asks again")
+
+    def _identity(self, worker: Worker, body: Body) -> Body:
+        """The facts of who asks, from what the broker knows and never from the message."""
+        state = self._state
+        connection = state.connections.find(body["conn"])
+        facts: Body = {"conn": body["conn"], "principal": worker.principal, "uid": worker.uid}
+        if connection is not None and connection.principal.name == worker.principal:
+            facts |= connection.facts()
+        elif connection is not None or body["conn"] not in worker.conns:
+            # A call for another's connection, or for one that has ended.
+            facts.pop("conn")
+            raise self._unfit(
+                worker, facts | worker.facts(), "conn", "no connection of this worker"
+            )
+        return facts | worker.facts()
+
+    def _unfit(self, worker: Worker, identity: Body, what: str, reason: str) -> RelayError:
+        """Record a begin that no worker of ours sends."""
+        self._state.floods.record(
+            f"worker {worker.id}",
+            event="rejected",
+            **identity,
+            what=f"begin-{what}",
+            error=reason,
+        )
+        return RelayError("Protocol", reason=reason)
+
+    async def _prepare(self, worker: Worker, body: Body) -> _Prepared:
+        if not arguments.heavy(body["args"]):
+            return self._judge(worker, body)
+        if self._heavy >= HEAVY:
+            raise RelayError("Busy", reason="too many large calls at once")
+        self._heavy += 1
+        try:
+            loop = asyncio.get_running_loop()
+            for _ in range(4):
+                prepared = await loop.run_in_executor(self._pool, self._judge, worker, body)
+                # What another call typed meanwhile would complete another line.
+                if prepared.judged == self._typed.whole(body["tool"], body["args"]):
+                    return prepared
+            raise RelayError("Busy", reason="the session is being typed into")
+        finally:
+            self._heavy -= 1
+
+    def _judge(self, worker: Worker, body: Body) -> _Prepared:
+        state = self._state
+        judge, limit = state.judge, state.settings["evidence.args_bytes"]
+        hosts = body.get("hosts") or []
+        judged = self._typed.whole(body["tool"], body["args"])
+        access = state.access(worker.principal)
+        judgement = judge.decide(body["tool"], judged, access, hosts)
+        reason = body.get("reason")
+        return _Prepared(
+            arguments.describe(body["args"], judge.redact, limit),
+            judgement,
+            # A reason may quote the command.
+            [str(judge.redact(text))[:REASON] for text in judgement.reasons],
+            arguments.shown(hosts, judge.redact, limit) if hosts else None,
+            str(judge.redact(reason)) if reason else None,
+            judged,
+        )
+
+    async def _decide(
+        self,
+        worker: Worker,
+        call_id: str,
+        tool: str,
+        identity: Body,
+        prepared: _Prepared,
+        body: Body,
+    ) -> Body:
+        state = self._state
+        judgement = prepared.judgement
+        facts: Body = {
+            "call_id": call_id,
+            **identity,
+            "tool": tool,
+            "tier": judgement.tier,
+            "mode": judgement.mode,
+            "enforcement": judgement.enforcement,
+            "reasons": prepared.reasons,
+            "reason": prepared.reason,
+            **prepared.arguments.facts(),
+            "hosts": prepared.hosts if isinstance(prepared.hosts, list) else None,
+            "request_id": body.get("request_id"),
+        }
+        frozen = state.freezer.find(worker.principal, worker.id, judgement.tier)
+        if frozen is not None:
+            reasons = [f"frozen ({frozen}): {frozen.reason}"]
+            state.trail.note(event="deny", **(facts | {"decision": "deny", "reasons": reasons}))
+            raise RelayError("Frozen", reason=frozen.reason)
+        if not judgement.allowed:
+            state.trail.note(event="deny", **facts, decision="deny")
+            return _verdict("deny", judgement)
+        call = LiveCall(
+            id=call_id,
+            conn=body["conn"],
+            principal=worker.principal,
+            user=worker.user,
+            worker=worker.id,
+            tool=tool,
+            tier=judgement.tier,
+            facts=repeated(facts),
+        )
+        # Entered before its record, so that whatever ends the worker meanwhile finds it.
+        state.calls.add(call)
+        self._typed.sent(tool, body["args"])
+        try:
+            await state.trail.commit(event="intent", **facts, decision="allow")
+        except EvidenceError as error:
+            state.calls.remove(call)
+            self._never_ran(call, f"the intent was not safely kept: {error.message}")
+            raise
+        except BaseException:
+            state.calls.remove(call)
+            self._never_ran(call, "the broker failed before its verdict")
+            raise
+        state.changed()
+        return self._admitted(call, worker, judgement)
+
+    def _admitted(self, call: LiveCall, worker: Worker, judgement: Judgement) -> Body:
+        """The verdict, unless something came between the intent and now."""
+        state = self._state
+        if state.calls.find(call.id) is not call:
+            # The worker vanished or asked again, and the record says so.
+            raise RelayError("Cancelled", reason="the worker is gone")
+        frozen = state.freezer.find(call.principal, worker.id, call.tier)
+        if frozen is None and not call.aborted:
+            return _verdict("allow", judgement)
+        state.calls.remove(call)
+        reason = f"frozen: {frozen.reason}" if frozen else call.aborted
+        self._never_ran(call, reason)
+        if frozen:
+            raise RelayError("Frozen", reason=frozen.reason)
+        raise RelayError("Cancelled", reason=reason)
+
+    def _never_ran(self, call: LiveCall, reason: str) -> None:
+        self._state.trail.note(
+            event="outcome", **call.facts, status="cancelled", error=f"nothing ran: {reason}"
+        )
+
+    # ---- end -----------------------------------------------------------------------------
+
+    def end(self, worker: Worker, body: Body) -> Body:
+        """Record how a call ended.
+
+        Raises:
+            RelayError: EvidenceUnavailable, if the outcome could not be written yet; it waits in
+                memory. Protocol, for a status that no worker may use.
+        """
+        state = self._state
+        if body["status"] not in STATUSES:
+            raise RelayError("Protocol", reason=f"end: no such status {body['status']!r}")
+        error = body.get("error")
+        facts: Body = {name: body[name] for name in _OUTCOME if name in body}
+        facts["duration_ms"] = body["duration_ms"]
+        facts["error"] = str(state.judge.redact(error)) if error else None
+        call = state.calls.find(body["call"])
+        if call is None or call.worker != worker.id:
+            # The call was given up as interrupted, or never began: say what is claimed of it.
+            state.floods.record(
+                f"worker {worker.id}",
+                event="note",
+                call_id=body["call"],
+                principal=worker.principal,
+                **worker.facts(),
+                status=body["status"],
+                what="late-end",
+                **facts,
+            )
+            return {}
+        state.calls.remove(call)
+        state.changed()
+        if call.aborted and facts["error"] is None:
+            facts["error"] = call.aborted
+        try:
+            state.trail.append(event="outcome", **call.facts, status=body["status"], **facts)
+        except EvidenceError as trouble:
+            failure = RelayError("EvidenceUnavailable", reason=trouble.message)
+            failure.message = f"the outcome waits in the broker's memory; {trouble.message}"
+            raise failure from None
+        return {}
+
+    def interrupted(self, call: LiveCall, reason: str) -> None:
+        """Record that a call ended with its worker, in a way that nobody saw."""
+        if self._state.calls.remove(call):
+            self._state.trail.note(
+                event="interrupted",
+                **call.facts,
+                status="interrupted",
+                duration_ms=round(call.seconds() * 1000),
+                error=reason,
+            )
+            self._state.changed()
+
+
+def repeated(facts: Body) -> Body:
+    """What the outcome record repeats of an intent's facts."""
+    names = (
+        "call_id",
+        "conn",
+        "principal",
+        "client",
+        "uid",
+        "pid",
+        "unit",
+        "posture",
+        "worker",
+        "tool",
+        "tier",
+        "mode",
+        "enforcement",
+        "request_id",
+    )
+    return {name: facts[name] for name in names if facts.get(name) is not None}
+
+
+def _verdict(decision: str, judgement: Judgement) -> Body:
+    return {
+        "decision": decision,
+        "tier": judgement.tier,
+        "mode": judgement.mode,
+        "enforcement": judgement.enforcement,
+        "reasons": list(judgement.reasons)[:64],
+        "hint": judgement.hint[:4096],
+    }

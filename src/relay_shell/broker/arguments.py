@@ -1,0 +1,143 @@
+"""What a record says of a call's arguments: redacted and bounded, beside the digest of all.
+
+The digest and the length are of the full arguments, so that padding hides nothing; the text is
+redacted before it is cut, so that a cut never lays half a secret bare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..evidence import canonical
+
+LIGHT = 16 * 1024
+"""Characters of arguments that are worth no thread: well below a millisecond of work."""
+
+TAIL = 2048
+"""Characters before a cut that are not shown: a secret that the cut split looks like none."""
+
+_ITEMS = 512
+
+Redact = Callable[[Any], Any]
+
+
+class Arguments(NamedTuple):
+    """The facts of one call's arguments."""
+
+    shown: Any
+    """An object where all of it fits, else the beginning of its JSON."""
+    sha256: str
+    length: int
+    """Bytes of the canonical JSON of the full arguments."""
+
+    def facts(self) -> dict[str, Any]:
+        return {"args": self.shown, "args_sha256": self.sha256, "args_bytes": self.length}
+
+
+def heavy(value: Any) -> bool:
+    """Whether arguments are too large to handle on the event loop."""
+    room, items = LIGHT, _ITEMS
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        items -= 1
+        if isinstance(item, str):
+            room -= len(item)
+        elif isinstance(item, dict):
+            items -= len(item)
+            if items > 0:
+                stack.extend(item.keys())
+                stack.extend(item.values())
+        elif isinstance(item, list):
+            items -= len(item)
+            if items > 0:
+                stack.extend(item)
+        if room < 0 or items < 0:
+            return True
+    return False
+
+
+def describe(args: dict[str, Any], redact: Redact, limit: int) -> Arguments:
+    """Compute the facts of `args`.
+
+    Args:
+        redact: replaces the secrets in a JSON value.
+        limit: bytes that the shown form may have (evidence.args_bytes).
+    """
+    full = canonical.encode(args)
+    return Arguments(shown(args, redact, limit), hashlib.sha256(full).hexdigest(), len(full))
+
+
+def shown(value: Any, redact: Redact, limit: int) -> Any:
+    """The redacted, bounded form of a JSON value."""
+    room = _Room(max(LIGHT, 2 * limit) + TAIL)
+    cut = room.take(value)
+    redacted = redact(cut)
+    if room.cut:
+        redacted = _trim(cut, redacted, room.cut)
+    text = canonical.encode(redacted)
+    if len(text) <= limit:
+        return redacted
+    ending = "…"
+    return text[: limit - len(ending.encode())].decode("utf-8", "ignore") + ending
+
+
+class _Room:
+    """Copies a value as far as it has room; remembers the strings that it cut."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.items = 4 * _ITEMS
+        self.cut: set[int] = set()
+        self._kept: list[str] = []
+
+    def take(self, value: Any) -> Any:
+        self.items -= 1
+        if isinstance(value, str):
+            if len(value) <= self.room:
+                self.room -= len(value)
+                return value
+            if self.room < 2:
+                self.room = 0
+                return "…"
+            # A slice of two characters or more is a new object: its id names this occurrence.
+            part = value[: self.room]
+            self.room = 0
+            self.cut.add(id(part))
+            self._kept.append(part)
+            return part
+        if isinstance(value, dict):
+            taken: dict[str, Any] = {}
+            for key, item in value.items():
+                if self.room <= 0 or self.items <= 0:
+                    taken["…"] = f"{len(value) - len(taken)} more"
+                    break
+                taken[self.take(key) if len(key) > self.room else key] = self.take(item)
+                self.room -= len(key)
+            return taken
+        if isinstance(value, list):
+            listed: list[Any] = []
+            for item in value:
+                if self.room <= 0 or self.items <= 0:
+                    listed.append(f"… {len(value) - len(listed)} more")
+                    break
+                listed.append(self.take(item))
+            return listed
+        return value
+
+
+def _trim(cut: Any, redacted: Any, marks: set[int]) -> Any:
+    """Drop the last part of each string that was cut before it was redacted."""
+    if isinstance(cut, str) and isinstance(redacted, str):
+        return redacted[:-TAIL] + "…" if id(cut) in marks else redacted
+    if isinstance(cut, dict) and isinstance(redacted, dict) and len(cut) == len(redacted):
+        pairs = zip(cut.items(), redacted.items(), strict=True)
+        return {
+            _trim(key, shown_key, marks): _trim(value, shown_value, marks)
+            for (key, value), (shown_key, shown_value) in pairs
+        }
+    if isinstance(cut, list) and isinstance(redacted, list):
+        return [_trim(a, b, marks) for a, b in zip(cut, redacted, strict=False)]
+    return redacted

@@ -1,0 +1,75 @@
+"""The policy and the redaction that one set of settings makes; replaced as a whole by a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from ..policy import Mode, RuleError, Rules, Tier, admit, classify_call, rule_texts
+from ..wire.errors import RelayError
+from .principals import Access
+
+
+class Judgement(NamedTuple):
+    """What is decided on one call."""
+
+    allowed: bool
+    tier: int
+    mode: str
+    enforcement: str
+    reasons: tuple[str, ...]
+    hint: str
+
+
+class Judge:
+    """Decides on calls.
+
+    Args:
+        settings: policy.deny and policy.allow are compiled here.
+        redact: replaces the secrets in a JSON value.
+
+    Raises:
+        RelayError: kind Config, for a rule that cannot be used.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], redact: Callable[[Any], Any]) -> None:
+        self.redact = redact
+        try:
+            self._rules = Rules(settings["policy.deny"], settings["policy.allow"], file="policy")
+        except RuleError as error:
+            raise RelayError("Config", reason=str(error)) from None
+
+    def decide(
+        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
+    ) -> Judgement:
+        """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order."""
+        verdict = classify_call(tool, args)
+        if self._rules:
+            # The hosts are those that the worker resolved; the arguments may name aliases.
+            given = args.get("hosts")
+            also = given if isinstance(given, list) else []
+            named = {**args, "hosts": [*also, *map(str, hosts)]} if hosts else args
+            hit = self._rules.check(*rule_texts(tool, named, verdict))
+        else:
+            hit = None
+        decision = admit(cast(Mode, access.mode), verdict, hit, Tier(access.ceiling), args=args)
+        return Judgement(
+            decision.allowed,
+            int(verdict.tier),
+            access.mode,
+            decision.enforcement,
+            decision.reasons,
+            decision.hint,
+        )
+
+
+def redactor() -> Callable[[Any], Any]:
+    """The product's redaction of JSON values."""
+    from ..secrets import default
+
+    engine = default()
+
+    def redact(value: Any) -> Any:
+        return engine.value(value)
+
+    return redact

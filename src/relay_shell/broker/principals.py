@@ -1,0 +1,211 @@
+"""From kernel facts to roles, postures and principals.
+
+Nothing here believes what a peer says: a role follows from the account and the systemd unit that
+the kernel reports, a principal from the credentials of the client's own socket.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..wire.errors import RelayError
+from .peer import Peer, PeerError, of
+
+FRONT_ACCOUNT = "relay-shell-front"
+BROKER_ACCOUNT = "relay-shell-broker"
+WORKER_ACCOUNT = "relay-shell"
+OPERATORS = "relay-shell-operators"
+FRONT_UNITS = frozenset({"relay-shell-front.service", "relay-shell-http.service"})
+WORKER_UNIT = re.compile(r"relay-shell-worker@[^/]*\.service")
+OWN_UNIT = re.compile(r"relay-shell(-[a-z]+)?(@[^/]*)?\.service")
+
+POSTURE_DROP_IN = "/etc/systemd/system/relay-shell-worker@.service.d/50-posture.conf"
+"""Where `relay-shell posture set` puts the account of workers that start from then on."""
+
+_USER = re.compile(r"^User=(\S+)$", re.MULTILINE)
+_COMMAND_CGROUP = re.compile(r"(^|/)(call|session)-")
+_NAME = re.compile(r"[^\s/:\x00-\x1f\x7f]{1,128}")
+
+
+class Principal(NamedTuple):
+    """Whom a connection acts for."""
+
+    name: str
+    """unix:<user>, or unix:#<uid> for an account without a name."""
+    user: str
+    uid: int
+
+
+class Access(NamedTuple):
+    """What a principal may do; sent to front and worker as it is."""
+
+    mode: str
+    ceiling: int
+    groups: tuple[str, ...]
+    """Tool groups that exist for the principal; "*" is all of them."""
+
+    def as_wire(self) -> dict[str, Any]:
+        return {"mode": self.mode, "ceiling": self.ceiling, "groups": list(self.groups)}
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Accounts and units that our own processes run as.
+
+    `check_units` is False only where no service manager started them (standalone, tests).
+    """
+
+    front: int
+    workers: Mapping[int, str]
+    """uid to posture."""
+    operators: int | None
+    """gid of the group that may use the operator socket beside root."""
+    own: frozenset[int] = field(default_factory=frozenset)
+    """uids that no client may have."""
+    check_units: bool = True
+
+    @classmethod
+    def system(cls) -> Accounts:
+        """The accounts that the package's sysusers.d file made.
+
+        Raises:
+            RelayError: kind Config, if one is missing.
+        """
+        try:
+            front = pwd.getpwnam(FRONT_ACCOUNT).pw_uid
+            broker = pwd.getpwnam(BROKER_ACCOUNT).pw_uid
+            worker = pwd.getpwnam(WORKER_ACCOUNT).pw_uid
+        except KeyError as error:
+            raise RelayError(
+                "Config", reason=f"{error.args[0]}; run systemd-sysusers, or reinstall"
+            ) from None
+        try:
+            operators = grp.getgrnam(OPERATORS).gr_gid
+        except KeyError:
+            operators = None
+        return cls(
+            front=front,
+            workers={worker: "scoped", 0: "privileged"},
+            operators=operators,
+            own=frozenset({front, broker, worker}),
+        )
+
+    @classmethod
+    def local(cls, posture: str = "standalone") -> Accounts:
+        """Everything runs as the current user in one process."""
+        uid = os.geteuid()
+        return cls(front=uid, workers={uid: posture}, operators=None, check_units=False)
+
+    def posture(self) -> str:
+        """The posture that a worker started now has, as its drop-in's account says."""
+        if not self.check_units:
+            return next(iter(self.workers.values()))
+        try:
+            with open(POSTURE_DROP_IN, encoding="utf-8") as file:
+                users = _USER.findall(file.read())
+            uid = pwd.getpwnam(users[-1]).pw_uid if users else -1
+        except (OSError, KeyError, UnicodeDecodeError):
+            uid = -1
+        return self.workers.get(uid, "scoped")
+
+    def front_peer(self, peer: Peer) -> None:
+        """Check that a peer is the front.
+
+        Raises:
+            RelayError: kind PermissionDenied, naming what does not fit.
+        """
+        if peer.uid != self.front:
+            raise _refused(f"uid {peer.uid} is not the front's account")
+        if self.check_units and peer.unit not in FRONT_UNITS:
+            raise _refused(f"unit {peer.unit or 'none'} is not the front's")
+
+    def worker_peer(self, peer: Peer) -> str:
+        """Check that a peer is the main process of a worker unit; return its posture.
+
+        A command that a worker started has the same account, and often the same unit: it is kept
+        out by its cgroup and by its parent. PID 1 starts the main process; the children of a
+        worker never become PID 1's while it lives, because it is their subreaper (prctl(2)).
+
+        Raises:
+            RelayError: kind PermissionDenied, naming what does not fit.
+        """
+        posture = self.workers.get(peer.uid)
+        if posture is None:
+            raise _refused(f"uid {peer.uid} is no worker's account")
+        if peer.facts is None:
+            raise _refused("the process cannot be identified")
+        if self.check_units:
+            if not WORKER_UNIT.fullmatch(peer.unit):
+                raise _refused(f"unit {peer.unit or 'none'} is no worker's")
+            if _COMMAND_CGROUP.search(peer.facts.inner) or peer.facts.parent != 1:
+                raise _refused(f"process {peer.pid} is not the main process of {peer.unit}")
+        return posture
+
+    def operator_peer(self, peer: Peer) -> str:
+        """Check that a peer is an operator; return its user name. Reads NSS: not for the loop.
+
+        Raises:
+            RelayError: kind PermissionDenied, with the group that is missing.
+        """
+        user = user_name(peer.uid)
+        if peer.uid == 0:
+            return user
+        groups = {peer.gid, *peer.groups}
+        if not user.startswith("#"):
+            groups.update(os.getgrouplist(user, peer.gid))
+        if self.operators is None or self.operators not in groups:
+            raise _refused(f"{user} is neither root nor a member of group {OPERATORS}")
+        return user
+
+    def client_peer(self, sock: socket.socket, path: str) -> Peer:
+        """Identify the client at the other end of a socket that the front accepted.
+
+        The socket must have come from the listener at `path`. SO_PEERCRED of a socket that the
+        front itself connected to some service names that service's listener, so without this
+        check a front that was taken over could act for root.
+
+        Raises:
+            RelayError: kind PermissionDenied.
+        """
+        try:
+            if sock.type != socket.SOCK_STREAM or sock.getsockname() != path:
+                raise _refused(f"the client's socket was not accepted at {path}")
+            peer = of(sock)
+        except (OSError, PeerError) as error:
+            raise _refused(f"the client cannot be identified: {error}") from None
+        if peer.uid in self.own:
+            raise _refused("an account of relay-shell itself may not be a client")
+        if OWN_UNIT.fullmatch(peer.unit):
+            raise _refused(f"a process of {peer.unit} may not be a client")
+        return peer
+
+
+def user_name(uid: int) -> str:
+    """The account's name, or #<uid>. Reads NSS: not for the loop."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except (KeyError, OSError):
+        return f"#{uid}"
+    return name if _NAME.fullmatch(name) else f"#{uid}"
+
+
+def principal_of(uid: int) -> Principal:
+    """The principal of a local account. Reads NSS: not for the loop."""
+    user = user_name(uid)
+    return Principal(f"unix:{user}", user, uid)
+
+
+def access_of(settings: Mapping[str, Any]) -> Access:
+    """What every principal may do by the settings; rules by identity narrow it."""
+    return Access(settings["policy.mode"], settings["policy.ceiling"], ("*",))
+
+
+def _refused(reason: str) -> RelayError:
+    return RelayError("PermissionDenied", reason=reason)

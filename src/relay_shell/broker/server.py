@@ -1,0 +1,390 @@
+"""The broker: its parts put together, and the links that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..evidence.errors import EvidenceError
+from ..evidence.writer import Writer
+from ..wire.errors import RelayError
+from ..wire.link import Link, NoticeHandler, RequestHandler
+from .admission import Admission
+from .floods import Floods
+from .freeze import Freezer
+from .front_desk import FrontDesk
+from .handshake import HELLO, Origin, Pending, role_of
+from .history import History
+from .judge import Judge, redactor
+from .operator import Operators
+from .peer import PeerError
+from .principals import Accounts
+from .state import State
+from .statefile import StateError, check_directory
+from .trail import Trail
+from .worker_desk import WorkerDesk
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ..config.settings import Settings
+    from ..evidence.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+FRONTS = 4
+OPERATOR_LINKS = 32
+
+_ACCEPTS = 16
+"""Connections accepted in one turn of the loop."""
+
+
+class Broker:
+    """One broker, on the running loop.
+
+    Args:
+        settings: as loaded.
+        redact: replaces the secrets in a JSON value; the product's own if None.
+        accounts: who our own processes are; this very process if None.
+        journal: where records go beside the file; None for nowhere.
+        local: whether front and worker are in this very process.
+
+    Raises:
+        RelayError: kind Config, if it cannot work with these settings and directories.
+        EvidenceError: cause locked, if another process writes the record.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        redact: Callable[[Any], Any] | None = None,
+        accounts: Accounts | None = None,
+        journal: Journal | None = None,
+        local: bool = False,
+    ) -> None:
+        judge = Judge(settings, redact or redactor())
+        state_dir, runtime = Path(settings["paths.state"]), settings["paths.runtime"]
+        try:
+            check_directory(str(state_dir))
+            check_directory(runtime)
+        except StateError as error:
+            raise RelayError("Config", reason=str(error)) from None
+        self._local = local
+        freezer = Freezer(str(state_dir / "freeze.json"))
+        if freezer.trouble:
+            logger.error("%s; everything is frozen", freezer.trouble)
+        writer = Writer(
+            settings["paths.audit"],
+            journal=journal,
+            lock=state_dir / "audit.lock",
+            on_state=self._evidence,
+        )
+        trail = Trail(writer)
+        self.state = State(
+            settings=settings,
+            accounts=accounts or Accounts.local(),
+            trail=trail,
+            freezer=freezer,
+            workers=Workers(runtime),
+            judge=judge,
+            floods=Floods(trail.note),
+        )
+        self._admission = Admission(self.state)
+        self._history = History(settings["paths.audit"])
+        self._front = FrontDesk(self.state, local=local)
+        self._worker = WorkerDesk(self.state, self._admission, self._history, local=local)
+        self._operators = Operators(self.state, self._worker, self._history)
+        self._pending = Pending()
+        self._greetings: dict[Link, asyncio.Event] = {}
+        """The open links, and whether each has said hello."""
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._restored = False
+        self._start()
+
+    def _start(self) -> None:
+        state, writer = self.state, self.state.trail.writer
+        state.trail.note(
+            event="start",
+            pid=os.getpid(),
+            uid=os.getuid(),
+            mode=state.settings["policy.mode"],
+            detail=f"instance {state.instance}",
+            facts={"config_sha256": state.config_hash()},
+        )
+        self._restored = writer.trouble is None
+        self._worker.restore(writer.unfinished)
+
+    def _evidence(self, trouble: EvidenceError | None) -> None:
+        """The record cannot be written, or can be again."""
+        if trouble is not None:
+            logger.error("%s", trouble.message)
+        if not hasattr(self, "state"):
+            return
+        if trouble is None:
+            self.state.trail.recovered()
+            if not self._restored:
+                # Only now is it known which calls the last broker left open.
+                self._restored = True
+                asyncio.get_running_loop().call_soon(
+                    self._worker.restore_calls, self.state.trail.writer.unfinished
+                )
+        self.state.changed()
+
+    # ---- links ---------------------------------------------------------------------------
+
+    def listen(self, sock: socket.socket, listener: str) -> None:
+        """Accept links of a listening SOCK_SEQPACKET socket, named broker or operator."""
+        sock.setblocking(False)
+        self._listeners.append(sock)
+        asyncio.get_running_loop().add_reader(sock, self._accept, sock, listener)
+
+    def _accept(self, listening: socket.socket, listener: str) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as error:
+                # Out of descriptors: what waits is served when some are free.
+                logger.error("cannot accept at %s: %s", listener, error.strerror)
+                self._rest(listening, listener)
+                return
+            try:
+                origin = Origin.of(sock, listener)
+            except PeerError:
+                sock.close()
+                continue
+            self._begin(sock, origin)
+
+    def _rest(self, listening: socket.socket, listener: str) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+
+        def resume() -> None:
+            if not self.state.closing:
+                loop.add_reader(listening, self._accept, listening, listener)
+
+        loop.call_later(0.5, resume)
+
+    def _begin(self, sock: socket.socket, origin: Origin) -> None:
+        try:
+            self._pending.take(origin.peer.uid)
+        except RelayError as error:
+            self._turn_away(origin, error.message)
+            sock.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._admit(sock, origin))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _admit(self, sock: socket.socket, origin: Origin) -> None:
+        try:
+            link = await self.serve(sock, origin)
+            greeting = self._greetings[link]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HELLO):
+                    await greeting.wait()
+            if not greeting.is_set():
+                link.close("no hello was accepted")
+        except RelayError as error:
+            self._turn_away(origin, error.message)
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            self._pending.leave(origin.peer.uid)
+
+    def _turn_away(self, origin: Origin, reason: str) -> None:
+        peer = origin.peer
+        self.state.refused += 1
+        self.state.floods.record(
+            f"{origin.listener} uid {peer.uid}",
+            event="refused",
+            what=origin.listener,
+            uid=peer.uid,
+            pid=peer.pid,
+            loginuid=peer.loginuid,
+            unit=peer.unit or None,
+            error=reason,
+        )
+
+    async def serve(self, sock: socket.socket, origin: Origin) -> Link:
+        """Serve one connected socket; the role follows from its hello and the kernel's facts.
+
+        Raises:
+            RelayError: PermissionDenied, Busy or Protocol; the socket stays open.
+        """
+        sock.setblocking(False)
+        role = await role_of(sock)
+        peer, state, local = origin.peer, self.state, origin.listener == "local"
+        if role == "operator":
+            if origin.listener not in ("operator", "local"):
+                raise RelayError("Protocol", reason="operators have a socket of their own")
+            user = await asyncio.to_thread(state.accounts.operator_peer, peer)
+            self._room(role, OPERATOR_LINKS)
+            link = self._link(sock, role, self._operators.requests, {})
+            link.context = (peer, user)
+            return link
+        if origin.listener not in ("broker", "local"):
+            raise RelayError("Protocol", reason=f"a {role} does not belong on this socket")
+        if role == "front":
+            if not local:
+                state.accounts.front_peer(peer)
+            self._room(role, FRONTS)
+            return self._link(sock, role, self._front.requests, self._front.notices)
+        state.accounts.worker_peer(peer)
+        self._room(role, 2 * state.settings["limits.connections"])
+        link = self._link(sock, role, self._worker.requests, self._worker.notices)
+        link.context = peer
+        return link
+
+    def _room(self, role: str, most: int) -> None:
+        if sum(1 for link in self._greetings if link.peer == role) >= most:
+            raise RelayError("Busy", reason=f"{most} {role} links are open")
+
+    def _link(
+        self,
+        sock: socket.socket,
+        role: str,
+        requests: Mapping[str, RequestHandler],
+        notices: Mapping[str, NoticeHandler],
+    ) -> Link:
+        greeting = asyncio.Event()
+        name = f"hello_{role}"
+        hello = requests[name]
+
+        async def greet(link: Link, body: dict[str, Any], fds: list[int]) -> Mapping[str, Any]:
+            reply = await hello(link, body, fds)
+            greeting.set()
+            return reply
+
+        link = Link(
+            sock,
+            "broker",
+            role,
+            requests={**requests, name: greet},
+            notices=notices,
+            on_close=self._closed,
+        )
+        self._greetings[link] = greeting
+        return link
+
+    def _closed(self, link: Link, reason: str) -> None:
+        greeting = self._greetings.pop(link, None)
+        if greeting is not None:
+            greeting.set()
+        if link.peer == "front":
+            self._front.lost(link)
+        elif link.peer == "worker":
+            self._worker.lost(link)
+
+    # ---- reload, end ---------------------------------------------------------------------
+
+    def reload(self, settings: Settings, judge: Judge, *, source: str = "reload") -> None:
+        """Put validated settings in force and tell every peer what changed for it."""
+        state = self.state
+        applied, waiting = state.settings.changed(settings)
+        state.settings = state.settings.reloaded(settings)
+        state.judge = judge
+        state.reload_error, state.needs_restart = "", waiting
+        state.trail.note(
+            event="config",
+            what=source,
+            mode=state.settings["policy.mode"],
+            facts={
+                "config_sha256": state.config_hash(),
+                "changed": applied,
+                "needs_restart": waiting,
+            },
+        )
+        if applied:
+            self._push()
+        state.changed()
+
+    def refuse_reload(self, reason: str) -> None:
+        """Keep the settings in force, and say why the new ones are not."""
+        state = self.state
+        state.reload_error = reason
+        logger.error("reload refused, the settings in force stay: %s", reason)
+        state.trail.note(
+            event="config", what="refused", error=str(state.judge.redact(reason))[:4096]
+        )
+        state.changed()
+
+    def reopen(self) -> None:
+        """Go on in the file that paths.audit names now (after a rotation)."""
+        try:
+            self.state.trail.writer.reopen()
+        except EvidenceError as error:
+            logger.error("%s", error.message)
+
+    def _push(self) -> None:
+        state = self.state
+        for worker in state.workers:
+            if worker.link is not None:
+                access = state.access(worker.principal).as_wire()
+                body = {"settings": state.settings.subset("worker"), **access}
+                with contextlib.suppress(RelayError):
+                    worker.link.notify("settings", body)
+        for link in list(self._greetings):
+            if link.peer == "front" and link.greeted:
+                with contextlib.suppress(RelayError):
+                    link.notify("front_settings", {"settings": state.settings.subset("front")})
+        for connection in state.connections:
+            if connection.front is not None:
+                access = state.access(connection.principal.name).as_wire()
+                with contextlib.suppress(RelayError):
+                    connection.front.notify("access", {"conn": connection.id, **access})
+
+    async def close(self, reason: str = "stopped") -> None:
+        """End all links, record the stop, and make the record durable. Idempotent.
+
+        Workers live on: those that the next broker knows by their files claim their calls.
+        """
+        state = self.state
+        if state.closing:
+            return
+        if self._local:
+            for call in state.calls:
+                self._admission.interrupted(call, "the program ended")
+        state.closing = True
+        loop = asyncio.get_running_loop()
+        for sock in self._listeners:
+            loop.remove_reader(sock)
+            sock.close()
+        for task in list(self._tasks):
+            task.cancel()
+        for link in list(self._greetings):
+            link.close("the broker stops")
+        for worker in state.workers:
+            if worker.pidfd >= 0:
+                loop.remove_reader(worker.pidfd)
+        # Handlers that were admitting calls finish or fail here, while there is a record.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        self._admission.close()
+        self._history.close()
+        state.floods.close()
+        state.trail.note(
+            event="stop",
+            pid=os.getpid(),
+            detail=reason,
+            facts={"calls": len(state.calls), "workers": len(state.workers)},
+        )
+        try:
+            state.trail.writer.close()
+        except EvidenceError as error:
+            logger.error("the last records may not be on the disk: %s", error.message)
+        if len(state.trail) or state.trail.lost:
+            lost = len(state.trail) + state.trail.lost
+            logger.error("%d records could not be written before the stop", lost)

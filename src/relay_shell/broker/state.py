@@ -1,0 +1,111 @@
+"""What the broker knows, shared by its desks; one object a broker."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..evidence import canonical
+from .calls import Calls
+from .connections import Connections
+from .floods import Floods
+from .freeze import Freezer
+from .judge import Judge
+from .principals import Access, Accounts, access_of
+from .tickets import Tickets, secret
+from .trail import Trail
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+
+
+@dataclass(slots=True)
+class State:
+    """The broker's tables and settings."""
+
+    settings: Settings
+    accounts: Accounts
+    trail: Trail
+    freezer: Freezer
+    workers: Workers
+    judge: Judge
+    floods: Floods
+    tickets: Tickets = field(default_factory=Tickets)
+    connections: Connections = field(default_factory=Connections)
+    calls: Calls = field(default_factory=Calls)
+    instance: str = field(default_factory=lambda: secret()[:16])
+    """Differs after each start, so that a peer sees that it speaks to another process."""
+    since: float = field(default_factory=time.time)
+    closing: bool = False
+    reload_error: str = ""
+    needs_restart: list[str] = field(default_factory=list)
+    """Settings that differ in the files and apply only after a restart."""
+    refused: int = 0
+    """Peers turned away since the start."""
+    changed: Callable[[], None] = lambda: None
+    """Called when what `systemctl status` shows may have changed."""
+
+    def access(self, principal: str) -> Access:
+        """What a principal may do by the settings in force."""
+        return access_of(self.settings)
+
+    def config_hash(self) -> str:
+        """SHA-256 of all settings in force."""
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.settings.items()
+        }
+        return hashlib.sha256(canonical.encode(values)).hexdigest()
+
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        agents, calls = len(self.connections), len(self.calls)
+        text = (
+            f"{agents} agent{'' if agents == 1 else 's'}, {calls} call{'' if calls == 1 else 's'}"
+        )
+        longest = self.calls.longest()
+        if longest is not None:
+            text += f": {longest.user} {longest.tool} {longest.seconds():.0f} s"
+        trouble = self.trail.writer.trouble
+        if trouble is not None:
+            text = f"REFUSING CALLS, {trouble.message}; {text}"
+        standing = self.freezer.standing()
+        if standing:
+            text += f"; frozen: {', '.join(str(freeze) for freeze in standing[:3])}"
+        if self.reload_error:
+            text += f"; reload refused: {self.reload_error}"
+        return text[:512]
+
+    def status(self) -> dict[str, Any]:
+        """Everything that `relay-shell status` shows."""
+        sessions = [
+            {"worker": worker.id, "principal": worker.principal, "session": session}
+            for worker in self.workers
+            for session in worker.sessions
+        ]
+        return {
+            "instance": self.instance,
+            "since": self.since,
+            "summary": self.summary(),
+            "mode": self.settings["policy.mode"],
+            "ceiling": self.settings["policy.ceiling"],
+            "config_sha256": self.config_hash(),
+            "reload_error": self.reload_error,
+            "needs_restart": self.needs_restart,
+            "posture": self.accounts.posture(),
+            "connections": [row.as_status() for row in self.connections],
+            "workers": [row.as_status() for row in self.workers],
+            "calls": [row.as_status() for row in self.calls],
+            "sessions": sessions,
+            "frozen": [freeze.as_dict() for freeze in self.freezer.standing()],
+            "refused": self.refused,
+            "evidence": {
+                **self.trail.writer.status(),
+                "waiting": len(self.trail),
+                "lost": self.trail.lost,
+            },
+        }
