@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# The typing module alone would cost `connect` more than the rest of this file; type checkers take
+# a variable of this name for true.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .parser import Parser
 
 SIGPIPE_STATUS = 141
@@ -56,10 +59,12 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _load(name: str) -> Any:
+    full = f"{__package__}.{name}"
     try:
-        return import_module(f"{__package__}.{name}")
+        __import__(full)
+        return sys.modules[full]
     except ModuleNotFoundError as error:
-        if error.name != f"{__package__}.{name}":
+        if error.name != full:
             raise
         from ..wire.errors import RelayError
 

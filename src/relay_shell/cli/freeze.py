@@ -106,10 +106,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(reply))
         return 0
-    stopped = reply["stopped"]
-    print(
-        Style()("frozen", "red"), f"{scope} {safe(value)}".rstrip() + f"; workers ended: {stopped}"
-    )
+    where = f"{scope} {safe(value)}".rstrip()
+    print(f"{Style()('frozen', 'red')} {where}; ended at once: {reply['stopped']}")
     for item in reply["frozen"]:
         print(f"  {describe(item)}")
     return 0

@@ -31,10 +31,13 @@ def socket_path(given: str | None = None) -> str:
     from ..config import ConfigError, env_name, load, value
 
     name = "paths.operator"
-    if env_name(name) not in os.environ:
+    path = str(value(name))
+    # Where the usual socket is there, the files need not be read: only units that were changed
+    # along with the setting make another one.
+    if env_name(name) not in os.environ and not os.path.exists(path):
         with contextlib.suppress(ConfigError):
             return str(load()[name])
-    return str(value(name))
+    return path
 
 
 class Operator:

@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, root: Path) -> int:
+    shipped = list(available(root))
     name = current(root)
     settings: dict[str, str] = {}
     live: list[str] = []
@@ -117,12 +118,12 @@ def _show(args: argparse.Namespace, root: Path) -> int:
         settings = systemctl.show(PROBE, SHOWN)
         live = systemctl.instances("relay-shell-worker@*.service")
     if args.json:
-        value = {"posture": name, "postures": list(available(root)), "settings": settings}
+        value = {"posture": name, "postures": shipped, "settings": settings}
         print(json.dumps({**value, "workers": live}))
         return 0
     style = Style()
     print("posture of new workers:", style(name, "bold", "red" if name == "edited" else "cyan"))
-    print("shipped:", ", ".join(available(root)))
+    print("shipped:", ", ".join(shipped))
     if name == "edited":
         print("the drop-in is none of these; see 'relay-shell posture diff'")
     for key in SHOWN:

@@ -12,7 +12,7 @@ from typing import Any
 from .freeze import describe
 from .operator import Operator
 from .parser import Subparsers, add_json, add_socket
-from .term import Style, clip, duration, safe, table
+from .term import Style, clip, duration, safe, size, table
 
 DESCRIPTION = """\
 Show the broker, live agents with their units, running calls, freezes and the state of the audit.
@@ -68,19 +68,23 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
     evidence = status.get("evidence")
     if not isinstance(evidence, dict):
         return False, "the broker says nothing of its record"
-    trouble = evidence.get("trouble") or evidence.get("error")
-    if trouble:
-        return False, f"cannot be written: {safe(trouble)}; calls are refused"
-    words = []
-    if "seq" in evidence:
-        words.append(f"record {evidence['seq']}")
+    if evidence.get("state") != "ok":
+        reason = evidence.get("trouble") or evidence.get("state")
+        return False, f"calls are refused: {safe(reason)}"
+    words = [f"written, record {evidence.get('seq')}"]
     journal = evidence.get("journal")
     if isinstance(journal, dict):
         if journal.get("lost"):
             return False, f"{journal['lost']} records did not reach the journal"
+        if journal.get("state") != "ok":
+            return False, f"journald does not take records: {safe(journal.get('state'))}"
         if journal.get("spooled"):
             words.append(f"{journal['spooled']} wait for journald")
-    return True, ", ".join(["written", *words])
+    if evidence.get("append_only") is False:
+        words.append("not append-only")
+    if isinstance(evidence.get("free"), int):
+        words.append(f"{size(evidence['free'])} free")
+    return True, ", ".join(words)
 
 
 def render(status: Mapping[str, Any], program: str, style: Style) -> str:
@@ -98,13 +102,18 @@ def render(status: Mapping[str, Any], program: str, style: Style) -> str:
 
 def _summary(status: Mapping[str, Any], program: str, style: Style) -> str:
     words = [style(safe(program), "bold")]
-    if "started" in status:
-        words.append(f"up {duration(_age(status['started']))}")
+    if "since" in status:
+        words.append(f"up {duration(_age(status['since']))}")
     if "mode" in status:
         words.append(f"mode {safe(status['mode'])}")
     healthy, text = audit_health(status)
-    line = ", ".join(words)
-    return f"{line}\naudit: {style(text, 'green' if healthy else 'red')}"
+    lines = [", ".join(words), f"audit: {style(text, 'green' if healthy else 'red')}"]
+    if status.get("reload_error"):
+        lines.append(style(f"reload refused: {safe(status['reload_error'])}", "red"))
+    if status.get("needs_restart"):
+        names = ", ".join(map(safe, status["needs_restart"]))
+        lines.append(f"changed, but only a restart applies it: {names}")
+    return "\n".join(lines)
 
 
 def _workers(status: Mapping[str, Any], style: Style) -> str:

@@ -6,8 +6,10 @@ import argparse
 
 from ...evidence.events import EVENTS
 from ...evidence.record import FIELDS, journal_name
+from ...evidence.verify import KINDS as KINDS_OF_DAMAGE
 from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
+from ..audit import VERIFY_STATUS
 from . import commands
 
 
@@ -93,6 +95,8 @@ def statuses() -> str:
     lines.append(
         "1\n    A check found something: ``doctor`` a failure, ``posture diff`` a difference."
     )
+    for kind, status in VERIFY_STATUS.items():
+        lines.append(f"{status}\n    ``audit verify``: {KINDS_OF_DAMAGE[kind]}.")
     for status, kinds in sorted(by_status.items()):
         text = ", ".join(kinds)
         lines.append(f"{status}\n    {text[:1].upper()}{text[1:]}.")

@@ -1,0 +1,222 @@
+"""`relay-shell audit`: read, follow and verify the record."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..wire.errors import RelayError
+from . import auditview
+from .freeze import principal, worker
+from .parser import Parser, Subparsers, add_json, add_socket
+from .records import Filters, source
+from .term import Style, safe, size
+from .when import when
+
+DESCRIPTION = """\
+Read the record of what agents asked for, what was decided and what came of it. It is read from the
+file and the rotated files beside it; who may not read them (root and group adm may) is answered
+by the broker, if an operator."""
+
+EXAMPLES = """\
+examples:
+  relay-shell audit tail --principal alice --since 1h
+  relay-shell audit tail --tier 2+ --event deny --since today
+  relay-shell audit show k-0123456789abcdef
+  relay-shell audit follow --json | jq 'select(.exit != 0)'
+  relay-shell audit verify"""
+
+VERIFY_STATUS: dict[str, int] = {
+    "missing": 10,
+    "empty": 11,
+    "unreadable": 12,
+    "gap": 13,
+    "order": 14,
+    "edited": 15,
+    "relinked": 16,
+    "restart": 17,
+    "foreign": 18,
+}
+"""Exit status of `audit verify` by its first failure (evidence.verify.KINDS)."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declare the verb's actions and options."""
+    parser = subparsers.add_parser("audit", description=DESCRIPTION, epilog=EXAMPLES)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    tail = actions.add_parser("tail", help="print the last records")
+    tail.add_argument(
+        "-n",
+        "--count",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="how many, 0 for all (default 20)",
+    )
+    _add_filters(tail)
+    show = actions.add_parser("show", help="print one call in full: intent and outcome")
+    show.add_argument("id", metavar="ID", help="id of a call, or number of a record")
+    follow = actions.add_parser("follow", help="print records as they are written")
+    follow.add_argument(
+        "-n",
+        "--count",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="begin with the last N (default 10)",
+    )
+    _add_filters(follow)
+    for action in (tail, show, follow):
+        action.add_argument("--utc", action="store_true", help="times in UTC, not local")
+    verify = actions.add_parser("verify", help="check the chain over all files of the record")
+    for action in (tail, show, follow, verify):
+        add_json(action, "print one JSON object a line")
+        action.add_argument("--file", metavar="PATH", help="another record than the host's")
+    for action in (tail, show, follow):
+        add_socket(action)
+
+
+def _add_filters(parser: Parser) -> None:
+    group = parser.add_argument_group("filters")
+    group.add_argument("--principal", metavar="NAME", help="of one identity")
+    group.add_argument("--tool", metavar="NAME", help="calls of one tool")
+    group.add_argument("--tier", type=_tier, metavar="N", help="tier 0 to 3; 2+ is 2 and above")
+    group.add_argument("--event", metavar="NAME", help="intent, outcome, deny, connect, ...")
+    group.add_argument("--decision", choices=["allow", "deny"], help="what was decided")
+    group.add_argument(
+        "--since", type=when, metavar="TIME", help="from: 10m, 2h, today, 2026-01-31T12:00"
+    )
+    group.add_argument("--until", type=when, metavar="TIME", help="up to")
+    group.add_argument("--call", metavar="ID", help="of one call")
+    group.add_argument("--conn", metavar="ID", help="of one connection")
+    group.add_argument("--worker", metavar="ID", help="of one worker")
+    group.add_argument("--unit", metavar="PATTERN", help="of units that match, * and ? allowed")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return count
+
+
+def _tier(text: str) -> list[int]:
+    number = text.removesuffix("+")
+    if number not in ("0", "1", "2", "3"):
+        raise argparse.ArgumentTypeError("must be 0 to 3, or 0+ to 3+ for that and above")
+    return list(range(int(number), 4 if text.endswith("+") else int(number) + 1))
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    wanted = {
+        "principal": None if args.principal is None else principal(args.principal),
+        "tool": args.tool,
+        "tier": args.tier,
+        "event": args.event,
+        "decision": args.decision,
+        "call_id": args.call,
+        "conn": args.conn,
+        "worker": None if args.worker is None else worker(args.worker),
+        "since": args.since,
+        "until": args.until,
+    }
+    return Filters(wanted, args.unit)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action."""
+    actions = {"tail": _tail, "show": _show, "follow": _follow, "verify": _verify}
+    return actions[args.action](args)
+
+
+def _path() -> Path:
+    """The record's place: the setting, or its default where the configuration does not load."""
+    from .. import config
+
+    try:
+        return Path(config.load()["paths.audit"])
+    except config.ConfigError:
+        return Path(str(config.value("paths.audit")))
+
+
+def _print(record: dict[str, Any], args: argparse.Namespace, style: Style) -> None:
+    text = json.dumps(record) if args.json else auditview.line(record, style, args.utc)
+    sys.stdout.write(f"{text}\n")
+
+
+def _tail(args: argparse.Namespace) -> int:
+    style = Style()
+    for record in source(args.file, _path(), args.socket).last(args.count, _filters(args)):
+        _print(record, args, style)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    where = source(args.file, _path(), args.socket)
+    number = int(args.id) if args.id.isdecimal() else None
+    if number is not None:
+        found = where.number(number)
+        records = [found] if found else []
+    else:
+        records = where.call(args.id)
+    if not records:
+        missing = RelayError("NotFound", reason=f"no record of {args.id!r}")
+        missing.next_step = "'relay-shell audit tail' prints the ids of the last calls."
+        raise missing
+    style = Style()
+    if args.json:
+        for record in records:
+            print(json.dumps(record))
+    elif number is not None:
+        print(auditview.plain(records[0], style))
+    else:
+        print(auditview.call(records, style, args.utc))
+    return 0
+
+
+def _follow(args: argparse.Namespace) -> int:
+    from .follow import follow
+
+    wanted = _filters(args)
+    style = Style()
+    for record in follow(source(args.file, _path(), args.socket), args.count):
+        if record["event"] == "gap":
+            missed = f"{record['first']} to {record['last']}"
+            sys.stderr.write(f"relay-shell: records {missed} were not seen\n")
+        elif wanted(record):
+            _print(record, args, style)
+            sys.stdout.flush()
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from ..evidence.verify import KINDS, verify_chain
+
+    report = verify_chain(args.file or _path())
+    failed = [finding for finding in report.findings if finding.fails]
+    status = VERIFY_STATUS[failed[0].kind] if failed else 0
+    if args.json:
+        findings = [{**f._asdict(), "fails": f.fails} for f in report.findings]
+        print(json.dumps({**report._asdict(), "findings": findings, "whole": report.whole}))
+        return status
+    style = Style()
+    for finding in report.findings:
+        mark = style("fail", "red") if finding.fails else style("note", "yellow")
+        print(f"{mark}  {safe(finding)}")
+    print(
+        f"{report.records} records, {report.first} to {report.last}, "
+        f"{size(report.bytes)} in {len(report.files)} file(s)"
+    )
+    if report.records:
+        print(f"chain {report.chain}")
+    if failed:
+        print(style(f"NOT WHOLE: {KINDS[failed[0].kind]}", "bold", "red"))
+    else:
+        print(style("whole", "green"))
+        print(
+            "a cut at the end shows only beside a copy: compare the chain value with the journal's"
+        )
+    return status

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from relay_shell import __version__
+from relay_shell.cli.verbs import VERBS
+from relay_shell.wire.errors import KINDS
+
+from .conftest import environment
+
+
+def test_help_lists_every_verb_with_what_it_does(cli):
+    done = cli("--help")
+    assert done.status == 0
+    for name, verb in VERBS.items():
+        assert f"  {name:<14} {verb.summary}\n" in done.out
+
+
+@pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("policy", "redact", "stdio")])
+def test_every_verb_has_help(cli, verb):
+    done = cli(verb, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"usage: relay-shell {verb}")
+
+
+def test_version(cli):
+    assert cli("--version").out == f"relay-shell {__version__}\n"
+
+
+def test_without_a_verb_the_help_is_an_error(cli):
+    done = cli()
+    assert done.status == 64
+    assert done.out == ""
+    assert "connect a stdio MCP client" in done.err
+
+
+def test_a_misspelt_verb_is_named_with_its_likeness(cli):
+    done = cli("statsu")
+    assert done.status == 64
+    assert done.err.splitlines() == [
+        "relay-shell: no verb 'statsu'; did you mean 'status'?",
+        "Try 'relay-shell --help'.",
+    ]
+
+
+def test_a_wrong_option_ends_with_ex_usage(cli):
+    done = cli("status", "--sockt", "/x")
+    assert done.status == 64
+    assert done.err.splitlines() == [
+        "relay-shell: unrecognized arguments: --sockt /x",
+        "Try 'relay-shell --help'.",
+    ]
+
+
+def test_an_abbreviated_option_is_not_guessed(cli):
+    # A later option could change what an abbreviation in a script means.
+    assert cli("status", "--js").status == 64
+
+
+def test_an_error_is_one_line_a_next_step_and_the_status_of_its_kind(cli, tmp_path):
+    done = cli("status", "--socket", str(tmp_path / "none.sock"))
+    assert done.status == KINDS["Unavailable"].exit_status
+    assert done.out == ""
+    assert done.err.splitlines() == [
+        f"relay-shell: no operator socket at {tmp_path}/none.sock",
+        KINDS["Unavailable"].next_step,
+    ]
+
+
+def test_a_file_that_is_not_there_is_named(cli, tmp_path):
+    done = cli("audit", "tail", "--file", str(tmp_path / "none"))
+    assert done.status == 66
+    assert done.err == f"relay-shell: {tmp_path}/none: No such file or directory\n"
+
+
+def test_a_reader_that_goes_away_is_no_error_to_complain_of(audit):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay_shell.cli", "audit", "follow", "--file", str(audit)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert "start" in process.stdout.readline()
+    process.stdout.close()
+    with open(audit, "ab") as file:
+        # Nothing is printed while nothing is written; a copy of a line would be dropped.
+        file.write(b'{"seq":6,"event":"note","what":"x","ts":"2026-01-31T00:00:00.000000Z"}\n')
+    assert process.wait(timeout=30) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_an_interrupt_ends_quietly(spawn, audit):
+    process = spawn("audit", "follow", "--file", str(audit))
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+
+
+def modules(*words: str) -> set[str]:
+    """Modules that a run of the command loads."""
+    code = (
+        "import sys\nfrom relay_shell.cli.__main__ import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, sys.argv.pop(1))\n{code}"]
+        + [environment()["PYTHONPATH"], *words],
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_connect_is_reached_without_argparse(tmp_path):
+    loaded = modules("connect", "--socket", str(tmp_path / "none"))
+    assert "relay_shell.cli.connect" in loaded
+    assert not loaded & {"argparse", "json", "socket", "relay_shell.wire.errors"}
+
+
+@pytest.mark.parametrize("verb", ["status", "freeze", "kill", "doctor", "posture", "audit"])
+def test_a_verb_loads_no_other_and_no_event_loop(verb):
+    loaded = modules(verb, "--help")
+    assert f"relay_shell.cli.{verb}" in loaded
+    assert not loaded & {"asyncio", "mcp", "re2", "asyncssh", "uvloop", "pyte"}
+    assert "relay_shell.cli.client_config" not in loaded
+
+
+def test_a_broken_configuration_is_reported_with_every_place(cli, tmp_path, monkeypatch):
+    done = cli("config", "check", env={"RELAY_SHELL_POLICY_MODE": "wild"})
+    if "not installed here" in done.err:
+        pytest.fail(done.err)
+    assert done.status == 78
+    assert "RELAY_SHELL_POLICY_MODE" in done.err
+    assert os.sep not in done.out
