@@ -13,6 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 SRC = HERE.parents[1] / "src"
+_PRIVATE = ("unshare", "--mount", "--propagation", "private")
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def scenario() -> Callable[..., None]:
         if os.geteuid():
             pytest.skip("mounting needs root")
         script = f'set -e; {mount}; exec "$0" "$@"'
+        python = (sys.executable, str(HERE / "faults.py"), name, str(directory))
         result = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-            + [sys.executable, str(HERE / "faults.py"), name, str(directory)],
+            [*_PRIVATE, "sh", "-c", script, *python],
             env={**os.environ, "PYTHONPATH": str(SRC), "DISK": str(directory)},
             capture_output=True,
             text=True,

@@ -29,10 +29,11 @@ def read(path: Path) -> bytes:
         raise
     except (OSError, RuntimeError) as error:
         raise ValueError(f"cannot be read: {_why(error)}") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise ValueError("is not a regular file")
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
         _judge(status, str(real))
         for parent in real.parents:
             _judge(parent.stat(), str(parent))

@@ -1,0 +1,82 @@
+"""The line of each key, told beside tomllib."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay_shell.config.lines import key_lines, line_of
+
+TRICKY = '''\
+# [a] x = 1
+top = 1 # [b]
+[a]
+one = "#" # two = 2
+two = """
+three = 3
+[b]
+\\""" four = 4 """
+three = [ "]", # [
+  { x = "}" },
+  \'\'\'
+four = 1\'\'\'
+] # ]
+"quoted key" = 1
+four.five = """""""
+['b c'.d]
+x={y={z=1}}
+[[e]]
+f = """a"""  # "
+g = 'it"s'
+'''
+
+
+def test_tricky() -> None:
+    tomllib.loads(TRICKY)
+    found = key_lines(TRICKY)
+    assert found == {
+        ("top",): 2,
+        ("a",): 3,
+        ("a", "one"): 4,
+        ("a", "two"): 5,
+        ("a", "three"): 9,
+        ("a", "quoted key"): 14,
+        ("a", "four", "five"): 15,
+        ("b c", "d"): 16,
+        ("b c", "d", "x"): 17,
+        ("e",): 18,
+        ("e", "f"): 19,
+        ("e", "g"): 20,
+    }
+    assert line_of(found, ("b c", "d", "x", "y", "z")) == 17
+    assert line_of(found, ("a", "four")) == 15
+    assert line_of(found, ("nowhere",)) == 0
+
+
+TEXTS = st.text("ab\"'\\#[]{}=\n.,", max_size=12)
+VALUES = st.one_of(
+    TEXTS.filter(lambda s: "'''" not in s and not s.endswith("'")).map(lambda s: f"'''\n{s}'''"),
+    TEXTS.filter(lambda s: "\n" not in s and "'" not in s).map(lambda s: f"'{s}'"),
+    st.lists(st.sampled_from(["1", '"]"', "'['", "{a = ']'}", "# ]\n1"]), max_size=4).map(
+        lambda items: "[\n" + ",\n".join(items) + "\n]"
+    ),
+    st.just("1 # k99 = 2"),
+)
+
+
+@given(st.lists(VALUES, max_size=8))
+def test_whatever_stands_in_the_values(values: list[str]) -> None:
+    text, expected = "", {}
+    for n, value in enumerate(values):
+        expected[(f"k{n}",)] = text.count("\n") + 1
+        text += f"k{n} = {value}\n"
+    tomllib.loads(text)
+    assert key_lines(text) == expected
+
+
+@pytest.mark.parametrize("text", ['"""', "[[[[", "= =\n=", '\\"', "a = '''\nb = 1"])
+def test_a_scan_of_what_is_no_toml_ends(text) -> None:
+    key_lines(text)

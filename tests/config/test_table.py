@@ -1,0 +1,31 @@
+"""The table is consistent in itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay_shell.config.check import fit, from_env
+from relay_shell.config.generate import toml
+from relay_shell.config.relations import AT_MOST, broken
+from relay_shell.config.settings import Settings
+from relay_shell.config.table import RESERVED, SECTIONS, TABLE, env_name
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=str)
+def test_a_row(row) -> None:
+    assert fit(row, row.default) == row.default
+    assert row.section in SECTIONS and row.key.isidentifier()
+    assert row.help.endswith(".") and row.audience
+    text = row.default if row.kind in ("str", "path", "choice") else toml(row.default)
+    assert from_env(row, str(text)) == row.default
+    assert (row.kind == "choice") == bool(row.choices)
+
+
+def test_the_environment_names_are_distinct() -> None:
+    names = {env_name(name) for name in TABLE}
+    assert len(names) == len(TABLE) and not names & RESERVED
+
+
+def test_the_defaults_agree_with_each_other() -> None:
+    assert list(broken(Settings())) == []
+    assert all(low in TABLE and high in TABLE for low, high in AT_MOST)
