@@ -1,0 +1,104 @@
+"""A rule set made ready: the anchor pattern, the handlers of each anchor, patterns on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import re2
+
+from . import block, context, headers, options, tokens
+from . import charset as cs
+from .keys import KeyTable
+from .rules import Rule
+from .scan import Handler
+
+_MAX_MEM = 64 << 20
+
+
+def _options() -> Any:
+    options_ = re2.Options()
+    # Latin-1 makes RE2 work on bytes, so that no input is undecodable.
+    options_.encoding = re2.Options.Encoding.LATIN1
+    options_.log_errors = False
+    options_.longest_match = True
+    options_.never_capture = True
+    options_.max_mem = _MAX_MEM
+    return options_
+
+
+class Compiled:
+    """Immutable; shared by all scanners of one rule set."""
+
+    def __init__(self, rules: Sequence[Rule], keep_structure: bool = True) -> None:
+        self.rules = tuple(rules)
+        self.keep_structure = keep_structure
+        self.names = frozenset(rule.name for rule in rules)
+        self._marks = frozenset(cs.mark(name) for name in self.names)
+        self.keys = KeyTable(rules)
+        self.block_step = block.step
+        self.tokens: list[tokens.TokenHandler] = []
+        exact: dict[bytes, list[Handler]] = {}
+        folded: dict[bytes, list[Handler]] = {}
+        for rule in rules:
+            if rule.kind == "token":
+                handler = tokens.TokenHandler(rule)
+                self.tokens.append(handler)
+                for anchor in rule.anchors:
+                    exact.setdefault(anchor.encode("latin-1"), []).append(handler)
+        options.install(rules, exact)
+        for name, anchors, found in block.HANDLERS + headers.HANDLERS + context.HANDLERS:
+            if name is None or name in self.names:
+                for text in anchors:
+                    folded.setdefault(text, []).append(found)
+        self._exact = _inherit(exact)
+        self._folded = _inherit(folded)
+        self._memo: dict[bytes, tuple[Handler, ...]] = {}
+        every = [*exact, *folded]
+        self.longest = max(map(len, every), default=1)
+        self.heads = frozenset(
+            anchor[:size].lower() for anchor in every for size in range(1, len(anchor))
+        )
+        # The trie form keeps the automaton small; RE2 factors common prefixes by itself.
+        literal = "|".join(re2.escape(anchor.decode("latin-1")) for anchor in sorted(exact))
+        caseless = "|".join(re2.escape(anchor.decode("latin-1")) for anchor in sorted(folded))
+        parts = [part for part in (literal, f"(?i:{caseless})" if caseless else "") if part]
+        self.anchors = re2.compile("|".join(parts).encode("latin-1"), _options())
+
+    def handlers(self, anchor: bytes) -> tuple[Handler, ...]:
+        """Handlers of the anchor as written in the input, in order of precedence."""
+        found = self._memo.get(anchor)
+        if found is None:
+            lower = anchor.lower()
+            both = list(self._exact.get(anchor, ())) + list(self._folded.get(lower, ()))
+            if not self._exact.get(anchor):
+                both = list(_prefixed(self._exact, anchor)) + both
+            if lower not in self._folded:
+                both += _prefixed(self._folded, lower)
+            found = tuple(both)
+            if len(self._memo) < 4096:
+                self._memo[anchor] = found
+        return found
+
+    def is_mark(self, buf: bytes, index: int) -> bool:
+        """Whether one of this rule set's marks stands at ``index``."""
+        end = buf.find(b"]", index, index + cs.MARK_MAX + len(cs.MARK_OPEN))
+        return end != -1 and buf[index : end + 1] in self._marks
+
+
+def _prefixed(table: dict[bytes, list[Handler]], anchor: bytes) -> list[Handler]:
+    for size in range(len(anchor) - 1, 0, -1):
+        if anchor[:size] in table:
+            return table[anchor[:size]]
+    return []
+
+
+def _inherit(table: dict[bytes, list[Handler]]) -> dict[bytes, list[Handler]]:
+    """Give each anchor the handlers of the anchors that begin it, the most specific first."""
+    result: dict[bytes, list[Handler]] = {}
+    for anchor, own in table.items():
+        chain = list(own)
+        for size in range(len(anchor) - 1, 0, -1):
+            chain += [item for item in table.get(anchor[:size], ()) if item not in chain]
+        result[anchor] = chain
+    return result

@@ -1,0 +1,258 @@
+"""The scanner: one left-to-right pass that decides each anchor from a bounded window.
+
+A decision at an anchor depends only on the output already produced (at most ``CONTEXT`` bytes of
+it), on the next ``WINDOW`` bytes and on whether the input ends there. Feeding the same bytes in
+other pieces therefore cannot change the result, and no input makes the cost more than linear.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import charset as cs
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+WINDOW = 1024
+CONTEXT = 512
+#: Longest word part before an anchor that a rule may claim (``back``).
+BACK = 96
+_HOLD = 128
+
+
+@dataclass(slots=True)
+class Found:
+    """A match: ``spans`` are replaced, scanning goes on at ``resume``.
+
+    ``more`` is the character class that a secret longer than the window continues in.
+    """
+
+    rule: str
+    spans: Sequence[tuple[int, int]]
+    resume: int
+    more: re.Pattern[bytes] | None = None
+    block: bool = False
+
+
+@dataclass(slots=True)
+class More:
+    """Undecided until more input comes; nothing before ``safe`` can be part of a secret."""
+
+    safe: int
+
+
+Handler = Callable[["Scanner", int, int], Found | More | None]
+
+
+class Scanner:
+    """Redaction state of one stream of bytes."""
+
+    __slots__ = (
+        "block",
+        "block_new",
+        "buf",
+        "compiled",
+        "copied",
+        "counts",
+        "ctx",
+        "final",
+        "key_end",
+        "last",
+        "out",
+        "pos",
+        "swallow",
+    )
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.counts: dict[str, int] = {}
+        self.buf = b""
+        self.pos = 0
+        self.copied = 0
+        self.last = 0
+        self.ctx = b""
+        self.key_end = 0
+        self.final = False
+        self.swallow: re.Pattern[bytes] | None = None
+        self.block: str | None = None
+        self.block_new = False
+        self.out: list[bytes] = []
+
+    # -- what handlers ask -------------------------------------------------------------------
+
+    def before(self, index: int, size: int) -> bytes:
+        """Up to ``size`` bytes of output that precede the input position ``index``."""
+        start = index - size
+        if start >= self.last:
+            return self.buf[start:index]
+        head = self.buf[self.last : index]
+        return (self.ctx + head)[-size:]
+
+    def window(self, start: int) -> tuple[int, bool]:
+        """End of the window at ``start``, and whether all of it is here."""
+        end = start + WINDOW
+        if end <= len(self.buf):
+            return end, True
+        return len(self.buf), self.final
+
+    def run(self, pattern: re.Pattern[bytes], start: int, end: int) -> int:
+        """End of the run of one character class; stdlib ``re`` is linear for a single class."""
+        match = pattern.match(self.buf, start, end)
+        return match.end() if match is not None else start
+
+    def clip(self, start: int, end: int) -> int:
+        """``end``, or the start of the first redaction mark in between."""
+        mark = self.buf.find(cs.MARK_OPEN, start, end)
+        while mark != -1:
+            if self.compiled.is_mark(self.buf, mark):
+                return mark
+            mark = self.buf.find(cs.MARK_OPEN, mark + 1, end)
+        return end
+
+    # -- driving -----------------------------------------------------------------------------
+
+    def feed(self, data: bytes, final: bool) -> bytes:
+        """Take more input and return what is decided; ``final`` says that the input ends."""
+        self.buf = self.buf + data if self.buf else data
+        self.final = final
+        safe = self._advance()
+        if safe > self.copied:
+            self.out.append(self.buf[self.copied : safe])
+            self.copied = safe
+        result = b"".join(self.out)
+        self.out.clear()
+        self._trim()
+        return result
+
+    def flush(self) -> bytes:
+        """Return what is held back unless it is, as it stands, a secret."""
+        pending = self.buf[self.copied :]
+        if not pending or self.block is not None or self.swallow is not None:
+            return b""
+        probe = copy.copy(self)
+        probe.counts = {}
+        probe.out = []
+        if probe.feed(b"", True) != pending:
+            return b""
+        self.copied = len(self.buf)
+        return pending
+
+    def _advance(self) -> int:
+        """Decide as far as the input allows; the end of what may be released."""
+        search = self.compiled.anchors.search
+        handlers = self.compiled.handlers
+        buf = self.buf
+        while True:
+            if self.swallow is not None and not self._swallow(self.swallow):
+                return len(buf)
+            if self.block is not None:
+                verdict = self.compiled.block_step(self)
+                if verdict is not None:
+                    return verdict.safe
+                continue
+            match = search(buf, self.pos)
+            if match is None:
+                start = stop = len(buf)
+            else:
+                start, stop = match.span()
+            if not self.final:
+                partial = self._partial(start)
+                if partial is not None:
+                    return self._release(partial)
+            if match is None:
+                self.pos = len(buf)
+                return self._release(len(buf))
+            for handler in handlers(buf[start:stop]):
+                outcome = handler(self, start, stop)
+                if outcome is None:
+                    continue
+                if isinstance(outcome, More):
+                    self.pos = start
+                    return self._release(outcome.safe)
+                self._replace(outcome)
+                break
+            else:
+                # Not past the anchor: another one may begin within it.
+                self.pos = start + 1
+
+    def _release(self, safe: int) -> int:
+        """Hold the trailing word too: a rule with ``back`` may yet claim it."""
+        if self.final:
+            return len(self.buf)
+        tail = self.buf[-_HOLD:]
+        word = len(self.buf) - len(tail) + len(tail.rstrip(cs.WORD))
+        return min(safe, word)
+
+    def _partial(self, start: int) -> int | None:
+        """Start of a beginning of an anchor at the end of the input, if it precedes the match."""
+        buf = self.buf
+        size = len(buf)
+        first = max(self.pos, size - self.compiled.longest + 1)
+        if start < first:
+            return None
+        heads = self.compiled.heads
+        for index in range(first, min(start + 1, size)):
+            if buf[index:].lower() in heads:
+                return index
+        return None
+
+    def _swallow(self, pattern: re.Pattern[bytes]) -> bool:
+        end = self.run(pattern, self.pos, len(self.buf))
+        self.pos = end
+        self.copied = max(self.copied, end)
+        self.last = end
+        if end == len(self.buf) and not self.final:
+            return False
+        self.swallow = None
+        return True
+
+    def _replace(self, found: Found) -> None:
+        buf = self.buf
+        mark = cs.mark(found.rule)
+        for start, end in found.spans:
+            plain = self.run(cs.PLAIN, start, end)
+            if plain <= start:
+                continue
+            if self.copied < start:
+                self.out.append(buf[self.copied : start])
+                self.copied = start
+            self.out.append(mark)
+            self.copied = max(self.copied, plain)
+            self.ctx = (self.before(start, CONTEXT) + mark)[-CONTEXT:]
+            self.last = plain
+            self.counts[found.rule] = self.counts.get(found.rule, 0) + 1
+        self.pos = found.resume
+        self.swallow = found.more
+        if found.block:
+            self.block = found.rule
+            self.block_new = True
+
+    def drop(self, start: int, end: int, rule: str, show: bool) -> None:
+        """Replace one part of a block; later parts of the same block vanish without a mark."""
+        if self.copied < start:
+            self.out.append(self.buf[self.copied : start])
+        mark = cs.mark(rule) if show else b""
+        self.out.append(mark)
+        self.copied = max(self.copied, end)
+        self.ctx = (self.before(start, CONTEXT) + mark)[-CONTEXT:]
+        self.last = end
+        if show:
+            self.counts[rule] = self.counts.get(rule, 0) + 1
+
+    def _trim(self) -> None:
+        cut = min(self.pos, self.copied, len(self.buf)) - _HOLD
+        if cut <= 4096:
+            return
+        if cut > self.last:
+            self.ctx = self.before(cut, CONTEXT)
+            self.last = cut
+        self.last -= cut
+        self.buf = self.buf[cut:]
+        self.pos -= cut
+        self.copied -= cut
+        self.key_end -= cut
