@@ -1,0 +1,102 @@
+"""Only questions reach the service manager from an enforced command."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay_shell.shell.queries import MAX_LENGTH, QUERIES, admit
+from relay_shell.wire.errors import RelayError
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "systemctl",
+        "systemctl status",
+        "systemctl status ssh.service cron",
+        "systemctl -l status -n 20 ssh",
+        "systemctl -ln20 status ssh",
+        "systemctl list-units --type=service --state failed --no-legend",
+        "systemctl --failed",
+        "systemctl show -p ActiveState --value ssh",
+        "systemctl cat -- ssh.service",
+        "systemctl is-active ssh",
+        "loginctl list-sessions",
+        "hostnamectl",
+        "timedatectl show -p NTP --value",
+        "networkctl status -a",
+        "resolvectl status",
+        "resolvectl dns eth0",
+        "busctl list",
+        "systemd-analyze blame",
+    ],
+)
+def test_question_is_admitted(command: str) -> None:
+    """The words stay as they were, behind options that keep it quiet."""
+    argv = command.split()
+    admitted = admit(argv)
+    always = QUERIES[argv[0]].always
+    assert admitted == [argv[0], *always, *argv[1:]]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "systemctl start ssh",
+        "systemctl stop ssh",
+        "systemctl -- stop ssh",
+        "systemctl -n stop ssh stop",
+        "systemctl -q restart ssh",
+        "systemctl --no-pager daemon-reload",
+        "systemctl edit ssh",
+        "systemctl set-property ssh CPUQuota=1",
+        "systemctl kill ssh",
+        "systemctl poweroff",
+        "systemctl -H root@elsewhere status",
+        "systemctl --host=elsewhere status",
+        "systemctl -Mroot@.host status",
+        "systemctl --ho elsewhere status",
+        "systemctl --root=/tmp/x cat y",
+        "systemctl --user status",
+        "systemctl status --now",
+        "systemctl -t",
+        "systemctl --property",
+        "systemctl --value=1 show",
+        "systemctl import-environment",
+        "systemctl log-level debug",
+        "systemctl service-watchdogs no",
+        "hostnamectl hostname elsewhere",
+        "hostnamectl set-hostname elsewhere",
+        "timedatectl set-ntp false",
+        "timedatectl set-time 2001-01-01",
+        "localectl set-locale C",
+        "loginctl terminate-session 1",
+        "loginctl enable-linger root",
+        "networkctl down eth0",
+        "resolvectl flush-caches",
+        "resolvectl dns eth0 192.0.2.1",
+        "resolvectl domain eth0 x y",
+        "resolvectl query example.org",
+        "busctl call a b c d",
+        "busctl set-property a b c d e f",
+        "systemd-analyze log-level debug",
+        "systemd-analyze service-watchdogs no",
+        "systemd-run true",
+        "/usr/bin/systemctl status",
+        "docker ps",
+        "bash -c id",
+    ],
+)
+def test_anything_else_is_refused(command: str) -> None:
+    """Changes, other hosts, other roots, abbreviated options and other programs."""
+    with pytest.raises(RelayError, match="Denied"):
+        admit(command.split())
+
+
+@pytest.mark.parametrize(
+    "argv", [[], [""], ["systemctl", "x" * MAX_LENGTH], ["systemctl", ""] * 999]
+)
+def test_odd_vectors(argv: list[str]) -> None:
+    """No program, an empty one, too much."""
+    with pytest.raises(RelayError, match="Denied"):
+        admit(argv)
