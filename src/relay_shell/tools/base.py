@@ -112,6 +112,8 @@ class Call(Protocol):
     tier: int
     enforcement: str
     """none | readonly: how the broker's verdict says that commands must run."""
+    partial: Any
+    """What a cancelled run had produced (relay_shell.shell.run.Completed), for the record."""
     services: Services
 
     def progress(self, message: str) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ..shell.outputs import OutputStore
+    from ..shell.run import Caller, Completed
+    from ..shell.sessions import SessionTable
 
 
 class Shell(Protocol):
@@ -13,29 +18,34 @@ class Shell(Protocol):
         self,
         argv: Sequence[str],
         *,
-        call_id: str,
-        cwd: str | None,
-        env: Mapping[str, str] | None,
-        stdin: bytes | None,
+        call: Caller,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        script: bytes | None = None,
+        script_args: Sequence[str] = (),
         timeout: float,
         max_output: int,
-        merge_stderr: bool,
-        enforcement: str,
-        progress: Any,
-    ) -> Any:
-        """Return a relay_shell.shell.run.Completed."""
+        merge_stderr: bool = False,
+    ) -> Completed:
+        """Run `argv`, or the interpreter `argv` on `script`."""
 
 
 class Services(Protocol):
     """The worker's parts, by the names that tools use."""
 
-    shell: Shell
-    sessions: Any
-    """relay_shell.shell.sessions.SessionTable"""
-    outputs: Any
-    """relay_shell.shell.outputs.OutputStore"""
-    settings: Mapping[str, Any]
-    """Dotted names of relay_shell.config.table to values, as the broker sent them."""
+    @property
+    def shell(self) -> Shell: ...
+
+    @property
+    def sessions(self) -> SessionTable: ...
+
+    @property
+    def outputs(self) -> OutputStore: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Dotted names of relay_shell.config.table to values, as the broker sent them."""
 
     async def audit_tail(self, count: int, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """This principal's last records, from the broker."""

@@ -14,7 +14,12 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
     """Send text, then keys, then Enter; read the answer if the call asks to wait for it."""
     sessions = call.services.sessions
     session = sessions.get(args["session"])
-    await session.send(args.get("text", ""), args.get("keys", ()), submit=args.get("submit", False))
+    await session.send(
+        args.get("text", ""),
+        args.get("keys", ()),
+        submit=args.get("submit", False),
+        enforcement=call.enforcement,
+    )
     if not {"wait", "quiet", "timeout"} & args.keys():
         return Result({"session": session.handle})
     reading = await sessions.read(

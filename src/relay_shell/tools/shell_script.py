@@ -36,10 +36,10 @@ def interpreter_of(script: str, named: str | None) -> list[str]:
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
     """Run `script` from a sealed memory file, so that what runs is what was recorded."""
     script = args["script"]
-    words = [*interpreter_of(script, args.get("interpreter")), *args.get("args", [])]
-    check_words(words)
+    interpreter = interpreter_of(script, args.get("interpreter"))
+    check_words(interpreter)
     done = await call.services.shell.run(
-        words[: len(words) - len(args.get("args", []))],
+        interpreter,
         script=script.encode("utf-8", "surrogateescape"),
         script_args=args.get("args", []),
         call=call,

@@ -40,11 +40,6 @@ def error_text(facts: Json) -> str:
     return f"{head}\n{error['next_step']}"
 
 
-def truncated(total: int, shown: int) -> str:
-    """The mark that stands between the head and the tail of shortened output."""
-    return f"[TRUNCATED - {total} bytes total, {shown} shown]"
-
-
 def join(parts: Iterable[str]) -> str:
     """Join blocks of text by single newlines, whether or not a block ends with one."""
     return "\n".join(part.removesuffix("\n") for part in parts if part)

@@ -1,0 +1,1 @@
+"""Commands and sessions as process trees: started, bounded, watched and ended."""

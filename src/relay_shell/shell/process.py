@@ -1,0 +1,183 @@
+"""One started program: its tree, and the notice of its end through a pidfd (pidfd_open(2))."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from .cgroup import Group
+from .children import Children
+from .spawn import CgroupUnsupported, spawn
+from .tree import Tree
+
+OOM_SCORE = b"500"
+"""oom_score_adj of commands: they go before the worker, whose unit sets 200."""
+
+
+class Status(NamedTuple):
+    """How a process ended: `exit` for exit(3), else `signal`; times in ms, memory in bytes."""
+
+    exit: int | None
+    signal: str | None
+    signal_number: int
+    cpu_ms: int
+    mem_peak: int | None
+
+
+class Process:
+    """A program that runs, started by `start`.
+
+    Once it has ended it stays a zombie until `reap`, which gives its tree the time to be ended
+    under a process number that cannot be used again.
+
+    Args:
+        on_exit: called once, when the process has ended.
+    """
+
+    def __init__(
+        self, pid: int, tree: Tree, children: Children, on_exit: Callable[[], None]
+    ) -> None:
+        self.pid = pid
+        self.tree = tree
+        self.exited = False
+        self._on_exit = on_exit
+        self._children = children
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = os.pidfd_open(pid)
+        self._loop.add_reader(self._pidfd, self._ended)
+
+    def _ended(self) -> None:
+        self.exited = True
+        self._close()
+        self._on_exit()
+
+    def _close(self) -> None:
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def reap(self) -> Status:
+        """Collect a process whose tree has ended, and remove its group."""
+        self._close()
+        reaped, code, usage = os.wait4(self.pid, os.WNOHANG)
+        self._children.discard(self.pid, self.tree.owner)
+        if reaped == 0:
+            # Killed, but not gone within the bound; `Children.tidy` will collect it.
+            code = signal.SIGKILL
+        cpu_ms = round((usage.ru_utime + usage.ru_stime) * 1000)
+        peak: int = usage.ru_maxrss * 1024
+        # execve(2) counts the memory of the process that called posix_spawn; below that the
+        # figure says nothing about the program.
+        mem_peak = peak if peak > _own_peak() else None
+        group = self.tree.group
+        if group is not None:
+            usec = group.cpu_usec()
+            if usec is not None:
+                cpu_ms = max(cpu_ms, round(usec / 1000))
+            mem_peak = group.memory_peak() or mem_peak
+            if not group.remove():
+                self._children.remove_later(group)
+        number = os.WTERMSIG(code) if os.WIFSIGNALED(code) else 0
+        return Status(
+            exit=None if number else os.WEXITSTATUS(code),
+            signal=signal_name(number) if number else None,
+            signal_number=number,
+            cpu_ms=cpu_ms,
+            mem_peak=mem_peak,
+        )
+
+
+def start(
+    owner: str,
+    argv: Sequence[str],
+    children: Children,
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    stdin: int = -1,
+    stdout: int = -1,
+    stderr: int = -1,
+    keep: int = -1,
+    terminal: str | None = None,
+    on_exit: Callable[[], None],
+) -> Process:
+    """Start a program in a group of its own, or in none where the kernel or the unit has none.
+
+    Raises:
+        RelayError: as `shell.spawn.spawn`.
+    """
+    group = _group(owner, children)
+    try:
+        try:
+            pid = spawn(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                keep=keep,
+                terminal=terminal,
+                cgroup=None if group is None else group.fd,
+            )
+        except CgroupUnsupported as error:
+            assert group is not None and children.groups is not None
+            group.remove()
+            group = None
+            pid = spawn(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                keep=keep,
+                terminal=terminal,
+            )
+            # The program itself was startable: it was the group that could not be used.
+            if error.lasting:
+                children.groups.spawnable = False
+    except BaseException:
+        if group is not None:
+            group.remove()
+        raise
+    children.add(pid, owner)
+    _prefer_for_oom(pid)
+    return Process(pid, Tree(owner, pid, group, children), children, on_exit)
+
+
+def _group(owner: str, children: Children) -> Group | None:
+    if children.groups is None or not children.groups.spawnable:
+        return None
+    try:
+        return children.groups.make(owner)
+    except OSError:
+        return None
+
+
+def _prefer_for_oom(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, OOM_SCORE)
+        finally:
+            os.close(fd)
+
+
+def _own_peak() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL and the like; a real-time signal by its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

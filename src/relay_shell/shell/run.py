@@ -1,0 +1,472 @@
+"""Run a command to its end: bounded in time, output and processes, whatever it does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from . import enforce, environment
+from .capture import Capture
+from .children import Children
+from .outputs import OutputStore, Spill, temporary
+from .process import Process, Status, start
+from .spawn import KEPT
+from .tree import Ended
+
+DRAIN = 0.25
+"""Seconds that background processes have to write their last after the command has ended."""
+
+PROGRESS = 1.0
+"""Seconds between two looks at the output for progress."""
+
+_READ = 65_536
+_BUDGET = 1 << 20
+"""Octets read from one pipe before others get a turn."""
+
+_PIPE = 1 << 20
+"""Octets a pipe holds once a stream has shown to be long (pipe-max-size, pipe(7))."""
+
+_SEALS = 0x1 | 0x2 | 0x4 | 0x8
+"""F_SEAL_SEAL, SHRINK, GROW and WRITE (memfd_create(2))."""
+
+
+class Caller(Protocol):
+    """What a run needs to know of its call."""
+
+    id: str
+    enforcement: str
+    partial: Any
+    """Set to the `Completed` of a run that was cancelled."""
+
+    def progress(self, message: str) -> None: ...
+
+
+class Completed:
+    """How a command ended; times are milliseconds, sizes bytes.
+
+    `sha256` is that of the stream if only one carried anything, else that of both digests, raw,
+    standard output's first. `output` is the handle under which more than was shown is kept.
+    `timeout` is set to the seconds after which the command was killed. `killed` counts background
+    processes that ended with it, `survivors` those that did not.
+    """
+
+    __slots__ = (
+        "bytes",
+        "cpu_ms",
+        "duration_ms",
+        "exit",
+        "killed",
+        "mem_peak",
+        "output",
+        "sha256",
+        "signal",
+        "signal_number",
+        "stderr",
+        "stdout",
+        "survivors",
+        "timeout",
+        "truncated",
+    )
+
+    def __init__(self, status: Status, ended: Ended, duration_ms: int) -> None:
+        self.exit = status.exit
+        self.signal = status.signal
+        self.signal_number = status.signal_number
+        self.cpu_ms = status.cpu_ms
+        self.mem_peak = status.mem_peak
+        self.killed = ended.killed
+        self.survivors = ended.survivors
+        self.duration_ms = duration_ms
+        self.stdout = ""
+        self.stderr = ""
+        self.bytes = 0
+        self.sha256 = ""
+        self.truncated = False
+        self.output: str | None = None
+        self.timeout: float | None = None
+
+
+class Shell:
+    """Runs commands for a worker."""
+
+    def __init__(
+        self,
+        children: Children,
+        outputs: OutputStore,
+        account: environment.Account,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._children = children
+        self._outputs = outputs
+        self._account = account
+        self._settings = settings
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self._null)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        call: Caller,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        script: bytes | None = None,
+        script_args: Sequence[str] = (),
+        timeout: float,
+        max_output: int,
+        merge_stderr: bool = False,
+    ) -> Completed:
+        """Run `argv`, or the interpreter `argv` on `script`, until it ends or `timeout` s pass.
+
+        The call ends with its main process: what it left in the background may write for `DRAIN`
+        seconds if it holds the output open, and is then killed. A cancelled run kills the whole
+        tree before it returns.
+
+        Raises:
+            RelayError: kinds Spawn, InvalidArguments and Enforcement; nothing ran then.
+        """
+        enforce.check(call.enforcement)
+        directory = environment.directory(self._account, cwd)
+        variables = environment.build(self._account, self._settings, env, call_id=call.id)
+        running = _Running(self, max_output, merge_stderr)
+        opened: list[int] = []
+        try:
+            words = list(argv)
+            keep = -1
+            if script is not None:
+                opened.append(keep := _file(script, self._account.tmp))
+                words += [f"/proc/self/fd/{KEPT}", *script_args]
+            source = self._null
+            if stdin:
+                opened.append(source := _input(stdin, self._account.tmp))
+            running.start(
+                f"call-{call.id}",
+                words,
+                self._children,
+                env=variables,
+                cwd=directory,
+                stdin=source,
+                keep=keep,
+                timeout=timeout,
+            )
+        except BaseException:
+            running.abandon()
+            raise
+        finally:
+            for fd in opened:
+                os.close(fd)
+        running.report(call.progress)
+        try:
+            await running.end
+            return await running.finish()
+        except asyncio.CancelledError:
+            call.partial = await _uncancelled(running.finish(keep=False))
+            raise
+
+    def spill(self) -> Spill | None:
+        """Where a long stream goes."""
+        return self._outputs.spill()
+
+    def keep(self, streams: dict[str, Spill]) -> str:
+        """Keep the streams of a call for output_read."""
+        return self._outputs.keep(streams)
+
+    def drop(self, spill: Spill) -> None:
+        """Forget a stream."""
+        self._outputs.drop(spill)
+
+
+class _Stream:
+    """The reading end of a pipe and what came through it."""
+
+    __slots__ = ("_loop", "_on_end", "_wide", "capture", "fd", "sink")
+
+    def __init__(self, capture: Capture, on_end: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._wide = False
+        self.capture = capture
+        self.fd, self.sink = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.fd, False)
+
+    def begin(self) -> None:
+        """Read from now on; the writing end is the command's alone."""
+        os.close(self.sink)
+        self.sink = -1
+        self._loop.add_reader(self.fd, self.read)
+
+    def read(self) -> None:
+        """Take what is there, within the budget of one turn."""
+        budget = _BUDGET
+        while budget > 0 and self.fd >= 0:
+            try:
+                data = os.read(self.fd, _READ)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                self._on_end()
+                return
+            self.capture.feed(data)
+            budget -= len(data)
+        if not self._wide and self.fd >= 0:
+            self._wide = True
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _PIPE)
+
+    def read_rest(self) -> None:
+        """Take what is left in the pipe; after its writers have ended this is all."""
+        for _ in range(2 * _PIPE // _BUDGET + 1):
+            if self.fd >= 0:
+                self.read()
+
+    def close(self) -> None:
+        """Stop reading; idempotent."""
+        if self.sink >= 0:
+            os.close(self.sink)
+            self.sink = -1
+        if self.fd >= 0:
+            self._loop.remove_reader(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+
+
+class _Running:
+    """One command between its start and its `Completed`."""
+
+    def __init__(self, shell: Shell, max_output: int, merge_stderr: bool) -> None:
+        self._shell = shell
+        self._most = max_output
+        self._loop = asyncio.get_running_loop()
+        self._began = time.monotonic()
+        self.end: asyncio.Future[None] = self._loop.create_future()
+        self._drained: asyncio.Future[None] | None = None
+        self._out = _Stream(Capture(max_output, shell.spill), self._stream_ended)
+        self._err = None
+        if not merge_stderr:
+            self._err = _Stream(Capture(max_output, shell.spill), self._stream_ended)
+        self._process: Process | None = None
+        self._timeout = 0.0
+        self._timed_out = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._completed: Completed | None = None
+
+    def start(
+        self,
+        owner: str,
+        argv: Sequence[str],
+        children: Children,
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        stdin: int,
+        keep: int,
+        timeout: float,
+    ) -> None:
+        """Start the command; its time runs from here on."""
+        self._process = start(
+            owner,
+            argv,
+            children,
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=self._out.sink,
+            stderr=self._out.sink if self._err is None else self._err.sink,
+            keep=keep,
+            on_exit=self._ended,
+        )
+        for stream in self._streams():
+            stream.begin()
+        self._timeout = timeout
+        self._timers.append(self._loop.call_later(timeout, self._expire))
+
+    def abandon(self) -> None:
+        """Give back what a command that did not start would have used."""
+        for stream in self._streams():
+            stream.close()
+
+    def report(self, progress: Callable[[str], None]) -> None:
+        """Report the last lines of output from time to time."""
+        seen = -1
+
+        def tick() -> None:
+            nonlocal seen
+            size = sum(stream.capture.total for stream in self._streams())
+            if size != seen:
+                seen = size
+                progress(self._out.capture.last_lines(3, 1000))
+            else:
+                progress("")
+            self._timers.append(self._loop.call_later(PROGRESS, tick))
+            del self._timers[1:-1]
+
+        self._timers.append(self._loop.call_later(PROGRESS, tick))
+
+    async def finish(self, keep: bool = True) -> Completed:
+        """End what is left of the tree, read to the end and sum up; safe to call again.
+
+        Args:
+            keep: whether somebody will see the result, and so may read more of a long output.
+        """
+        if self._completed is not None:
+            return self._completed
+        for timer in self._timers:
+            timer.cancel()
+        process = self._process
+        assert process is not None
+        in_time = process.exited and not self._timed_out
+        for stream in self._streams():
+            stream.read_rest()
+        rest = process.tree.rest()
+        if in_time and rest and self._reading():
+            await self._drain()
+        ended = Ended(0, 0)
+        if rest or not process.exited:
+            ended = await process.tree.kill()
+        for stream in self._streams():
+            # What still holds a pipe now is no process of this call; nothing waits for it.
+            stream.read_rest()
+            stream.close()
+        status = process.reap()
+        duration = round((time.monotonic() - self._began) * 1000)
+        completed = self._completed = Completed(status, ended, duration)
+        if self._timed_out:
+            completed.timeout = self._timeout
+        if not in_time:
+            completed.killed = 0
+        self._sum_up(completed, keep)
+        return completed
+
+    async def _drain(self) -> None:
+        self._drained = self._loop.create_future()
+        timer = self._loop.call_later(DRAIN, self._stop_draining)
+        try:
+            await self._drained
+        finally:
+            timer.cancel()
+
+    def _sum_up(self, completed: Completed, keep: bool) -> None:
+        out = self._out.capture
+        err = Capture(0) if self._err is None else self._err.capture
+        completed.bytes = out.total + err.total
+        if out.total and err.total:
+            completed.sha256 = combined(out.digest(), err.digest())
+        else:
+            completed.sha256 = (out if out.total else err).sha256()
+        rooms = _rooms(out.total, err.total, self._most)
+        completed.stdout, cut_out = out.text(rooms[0])
+        completed.stderr, cut_err = err.text(rooms[1])
+        completed.truncated = cut_out or cut_err
+        spills: dict[str, Spill] = {}
+        for name, capture, cut in (("stdout", out, cut_out), ("stderr", err, cut_err)):
+            spill = capture.finish(cut and keep)
+            if spill is None:
+                continue
+            if keep:
+                spills[name] = spill
+            else:
+                self._shell.drop(spill)
+        if spills:
+            completed.output = self._shell.keep(spills)
+
+    def _streams(self) -> list[_Stream]:
+        return [self._out] if self._err is None else [self._out, self._err]
+
+    def _reading(self) -> bool:
+        return any(stream.fd >= 0 for stream in self._streams())
+
+    def _ended(self) -> None:
+        if not self.end.done():
+            self.end.set_result(None)
+
+    def _expire(self) -> None:
+        self._timed_out = True
+        self._ended()
+
+    def _stream_ended(self) -> None:
+        if not self._reading():
+            self._stop_draining()
+
+    def _stop_draining(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+
+def combined(out: bytes, err: bytes) -> str:
+    """The digest of an output on two streams, from their digests."""
+    from hashlib import sha256
+
+    return sha256(out + err).hexdigest()
+
+
+def _rooms(out: int, err: int, most: int) -> tuple[int, int]:
+    """Share the room of a result: a stream that needs less than half leaves the rest."""
+    half = most // 2
+    if out + err <= most:
+        return out, err
+    if out <= half:
+        return out, most - out
+    if err <= half:
+        return most - err, err
+    return half, most - half
+
+
+def _input(data: bytes, directory: str) -> int:
+    """A descriptor from which a program reads `data`; no writer has to be served for it."""
+    if len(data) > _READ:
+        return _file(data, directory)
+    # A new pipe takes 65536 octets without blocking (pipe(7)).
+    source, sink = os.pipe2(os.O_CLOEXEC)
+    try:
+        os.set_blocking(sink, False)
+        if os.write(sink, data) == len(data):
+            return source
+    except BlockingIOError:
+        # A user over pipe-user-pages-soft gets pipes of one page.
+        pass
+    finally:
+        os.close(sink)
+    os.close(source)
+    return _file(data, directory)
+
+
+def _file(data: bytes, directory: str) -> int:
+    """An anonymous file with `data`, sealed where the kernel can, positioned at its start."""
+    try:
+        fd = os.memfd_create("relay-shell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        sealed = True
+    except OSError:
+        fd = temporary(directory)
+        sealed = False
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        if sealed:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+async def _uncancelled(work: Coroutine[Any, Any, Completed]) -> Completed:
+    """Finish `work` however often the caller is cancelled: a tree is never left half killed."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
