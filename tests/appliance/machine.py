@@ -48,6 +48,10 @@ echo $$ > "$1/cgroup.procs"; mount -t overlay overlay -o "$3" "$2"; shift 3; exe
 """
 # $1 cgroup, then the command. A step runs in a cgroup of the machine's, as a login would.
 STEP = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
+# $1 user, then the command.
+BECOME = (
+    'user=$1; shift; exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- "$@"'
+)
 
 _serial = itertools.count(1)
 
@@ -127,6 +131,7 @@ class Machine:
 
     def boot(self, seconds: float = 60) -> None:
         """Boots. Returns when systemd has started everything it was told to."""
+        self._leader = None
         for part in ("root", "upper", "work"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         self._cgroup.mkdir(exist_ok=True)
@@ -256,9 +261,7 @@ class Machine:
         """
         home = "/root" if user in (None, "root") else "/"
         variables = {**ENVIRONMENT, "HOME": home, "USER": user or "root", **(env or {})}
-        become = (
-            ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"] if user else []
-        )
+        become = ["sh", "-euc", BECOME, "sh", user] if user else []
         return [
             *("sh", "-euc", STEP, "sh", str(self._payload() / "outside.slice")),
             *self._nsenter(),
