@@ -195,7 +195,7 @@ class Worker:
         if tool == "shell_spawn":
             self.sessions.append(f"s{len(self.sessions) + 1}.{self.id}")
             return {
-                "result": {"session": self.sessions[-1], "output": "$ ", "running": True},
+                "result": {"session": self.sessions[-1], "pid": os.getpid()},
                 "is_error": False,
             }
         if tool == "session_send":

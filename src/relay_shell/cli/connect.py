@@ -13,10 +13,12 @@ import errno
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any
 
+# The typing module, with re and enum behind it, takes longer to load than the interpreter.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 SOCKET = "/run/relay-shell/relay-shell.sock"
 ENVIRONMENT = "RELAY_SHELL_PATHS_SOCKET"
