@@ -66,6 +66,11 @@ class Broker:
         if self.down:
             raise ConnectionRefusedError(111, "Connection refused")
         ours, theirs = pair()
+        self.serve(ours)
+        return theirs
+
+    def serve(self, sock: socket.socket) -> None:
+        """Speak with a front on a connected socket."""
         handlers = {
             name: self._handler(name)
             for name in (
@@ -81,14 +86,13 @@ class Broker:
         }
         self.links.append(
             Link(
-                ours,
+                sock,
                 "broker",
                 "front",
                 requests=handlers,
                 notices={"client": lambda link, body: self.said.append(("client", body))},
             )
         )
-        return theirs
 
     def _handler(self, name: str) -> Callable[[Link, Body, list[int]], Awaitable[Body]]:
         async def handle(link: Link, body: Body, fds: list[int]) -> Body:
@@ -268,6 +272,16 @@ class Store:
     def drop(self, name: str) -> None:
         if name in self.held:
             self.held.pop(name).close()
+
+
+def listener(path: Path, kind: int, on_socket: Callable[[socket.socket], Any]) -> socket.socket:
+    """Listen on a path and hand over each accepted socket."""
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(str(path))
+    sock.listen(512)
+    sock.setblocking(False)
+    asyncio.get_running_loop().add_reader(sock, lambda: on_socket(sock.accept()[0]))
+    return sock
 
 
 class House:

@@ -339,10 +339,16 @@ class Client:
         self._ended = reason
         self._over.set()
         self.session.cancel_all("the client disconnected")
-        if self.conn:
-            self.pool.release(self.conn, reason)
-            self._spawn(self._disconnect())
+        self._spawn(self._depart())
         self._on_gone(self)
+
+    async def _depart(self) -> None:
+        # The calls are cancelled one by one before the worker is told that nobody is left.
+        running = [e.task for e in self.session.exchanges.values() if e.task is not None]
+        await asyncio.gather(*running, return_exceptions=True)
+        if self.conn:
+            self.pool.release(self.conn, self._ended or "")
+            await self._disconnect()
 
     async def _disconnect(self) -> None:
         body = {"conn": self.conn, "reason": (self._ended or "")[:_TEXT]}
