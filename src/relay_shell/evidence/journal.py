@@ -140,8 +140,8 @@ class Journal:
             if not self._try(self._spool[0]):
                 return False
             self._spooled -= len(self._spool.popleft())
-        if self._unreported:
-            self._report()
+        if self._unreported and not self._report():
+            return False
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -227,10 +227,13 @@ class Journal:
         finally:
             os.close(fd)
 
-    def _report(self) -> None:
-        count, self._unreported = self._unreported, 0
-        if not self._try(encode({"event": "journal-lost", "facts": {"records": count}})):
-            self._unreported = count
+    def _report(self) -> bool:
+        entry = encode({"event": "journal-lost", "facts": {"records": self._unreported}})
+        if not self._try(entry):
+            self._later()
+            return False
+        self._unreported = 0
+        return True
 
     def _later(self) -> None:
         if self._timer is not None:

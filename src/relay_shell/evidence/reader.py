@@ -84,12 +84,16 @@ def iter_records(
         rotated: also those of the rotated files, compressed ones too.
 
     Raises:
-        OSError: a file or the directory cannot be read.
+        OSError: a file cannot be read.
         ValueError: the filters make no sense.
     """
     wanted = Filter(filters)
     active = Path(path)
-    files = segments(active) if rotated else [active]
+    try:
+        files = segments(active) if rotated else [active]
+    except PermissionError:
+        # Who may pass through the directory but not list it still reads the active file.
+        files = [active]
     if not files:
         raise FileNotFoundError(2, os.strerror(2), str(active))
     return _records(files, wanted, reverse)
