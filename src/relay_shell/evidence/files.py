@@ -118,7 +118,7 @@ def lines_backwards(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         if len(rest) > MAX_LINE:
             yield position, rest
             rest, first = b"", False
-    if rest:
+    if rest or not first:
         yield 0, rest
 
 
