@@ -51,9 +51,7 @@ def test_problems_for_a_script(cli, root):
     assert done.status == 78
     found = json.loads(done.out)
     assert found["ok"] is False
-    assert [(p["where"], p["line"]) for p in found["problems"]] == [
-        (f"{root}/relay-shell.toml", 2)
-    ]
+    assert [(p["where"], p["line"]) for p in found["problems"]] == [(f"{root}/relay-shell.toml", 2)]
 
 
 def test_terminal_escapes_in_a_file_do_not_reach_the_terminal(cli, root):
