@@ -15,10 +15,10 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
     session = sessions.get(args["session"])
     ended = await sessions.end(session, "killed")
     known: Json = {"session": session.handle, "killed": ended.killed}
-    if ended.exit is not None:
-        known["exit"] = ended.exit
-    if ended.signal is not None:
-        known["signal"] = ended.signal
+    if session.exit is not None:
+        known["exit"] = session.exit
+    if session.signal is not None:
+        known["signal"] = session.signal
     return Result(known, outcome=Outcome("ok", survivors=ended.survivors))
 
 

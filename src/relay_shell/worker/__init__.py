@@ -1,0 +1,1 @@
+"""The process that runs one agent's commands: it asks the broker before and tells it after."""

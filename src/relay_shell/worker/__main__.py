@@ -1,0 +1,58 @@
+"""The worker's program: one connection of the front, passed by systemd as descriptor 3."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+
+from ..wire import link, notify
+from .worker import Worker
+
+BROKER = "/run/relay-shell/broker.sock"
+"""paths.broker by default; RELAY_SHELL_PATHS_BROKER names another."""
+
+
+async def serve(front: socket.socket, broker: str) -> str:
+    """Be the worker of one front connection until it ends; return the reason."""
+    loop = asyncio.get_running_loop()
+
+    async def dial() -> socket.socket:
+        return await link.connect(broker)
+
+    worker = Worker(front, dial, own_process=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop, "the unit was stopped")
+    interval = notify.watchdog_interval()
+
+    def alive() -> None:
+        notify.watchdog()
+        loop.call_later(interval, alive)
+
+    if interval:
+        alive()
+    notify.ready("waiting for the front")
+    return await worker.done
+
+
+def main() -> int:
+    """Entry point; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    passed = notify.listen_fds()
+    if not passed:
+        print("relay-shell-worker: started by systemd only (no descriptor passed)", file=sys.stderr)
+        return 64
+    front = socket.socket(fileno=passed[0][1])
+    # What start-up made lives as long as the process: no collection needs to look at it again.
+    gc.freeze()
+    reason = asyncio.run(serve(front, os.environ.get("RELAY_SHELL_PATHS_BROKER", BROKER)))
+    logging.getLogger(__name__).info("worker ended: %s", reason)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
