@@ -175,6 +175,8 @@ class Session:
         self._runner = ServerRunner(
             server, Connection.for_loop(self._outbound), peer, init_options=options
         )
+        # Built from the envelope alone, which hardly ever changes from request to request.
+        self._modern: tuple[object, ServerRunner[Any]] | None = None
         self._held = 0
         self.era: str | None = None
         self.exchanges: dict[RequestId | None, Exchange] = {}
@@ -305,15 +307,13 @@ class Session:
             await self._peer.identified(
                 str(info.get("name", "")), str(info.get("version", "")), route.protocol_version
             )
-        connection = Connection.from_envelope(
-            route.protocol_version,
-            route.client_info,
-            route.client_capabilities,
-            outbound=NotifyOnlyOutbound(self._outbound),
-        )
-        return await ServerRunner(self._server, connection, self._peer).on_request(
-            exchange, method, params
-        )
+        envelope = (route.protocol_version, route.client_info, route.client_capabilities)
+        if self._modern is None or self._modern[0] != envelope:
+            connection = Connection.from_envelope(
+                *envelope, outbound=NotifyOnlyOutbound(self._outbound)
+            )
+            self._modern = (envelope, ServerRunner(self._server, connection, self._peer))
+        return await self._modern[1].on_request(exchange, method, params)
 
     def _notified(self, message: Message) -> None:
         if message.method == "notifications/cancelled":
