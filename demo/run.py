@@ -11,8 +11,8 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TREE / "tests"))
 
-from appliance import package
-from appliance.machine import Machine, rootfs
+from appliance import package  # noqa: E402
+from appliance.machine import Machine, rootfs  # noqa: E402
 
 
 def step(text: str) -> None:

@@ -25,6 +25,8 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("RELAY_SHELL_BUILD", TREE / "build")) / "rootfs"
 SUITE = "trixie"
+# Opens virtual machines to whoever may read build/; they listen on the loopback address alone.
+VM_KEY = CACHE / "vm-key"
 
 MACHINE_PACKAGES = """
     acl apt ca-certificates cron curl dbus e2fsprogs iproute2 iputils-ping less libpam-modules
@@ -93,6 +95,8 @@ def definition(name: str) -> Definition:
 def vm_hooks() -> tuple[str, ...]:
     """What an emulated guest needs: virtio root disk, network by DHCP, ssh, and no slow extras."""
     return (
+        f'mkdir -m 700 "$1/root/.ssh"; cp "{VM_KEY}.pub" "$1/root/.ssh/authorized_keys"; '
+        'chroot "$1" ssh-keygen -A',
         'printf "[Match]\\nName=en* eth*\\n[Network]\\nDHCP=ipv4\\n" '
         '> "$1/etc/systemd/network/10-all.network"',
         'chroot "$1" systemctl enable systemd-networkd.service ssh.service',
@@ -117,6 +121,10 @@ def make(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if root.is_dir():
             return root
+        if name == "vm" and not VM_KEY.exists():
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", VM_KEY], check=True
+            )
         unfinished = CACHE / f".new-{name}"
         remove(unfinished)
         argv = [

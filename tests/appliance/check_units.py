@@ -13,6 +13,7 @@ import sys
 
 from appliance import package
 from appliance.machine import Machine
+from appliance.steps import Steps
 
 LIMIT = 1.5
 CONFINED = ("relay-shell-front.service", "relay-shell.service")
@@ -46,7 +47,7 @@ def verify(machine: Machine) -> str:
     return done.stdout
 
 
-def use_posture(machine: Machine, name: str) -> None:
+def use_posture(machine: Steps, name: str) -> None:
     machine.shell(f'mkdir -p "$(dirname {DROP_IN})"; cp {POSTURES}/{name}.conf {DROP_IN}')
     machine.run("systemctl", "daemon-reload")
 

@@ -8,6 +8,7 @@ import pytest
 
 from appliance import package
 from appliance.machine import Machine, rootfs
+from appliance.vm import VM
 
 NEEDED = ("systemd-nspawn", "mmdebstrap", "nsenter", "setpriv")
 
@@ -47,6 +48,17 @@ def boot(host: None) -> Iterator[Callable[..., Machine]]:
     finally:
         for machine in machines:
             machine.destroy()
+
+
+@pytest.fixture(scope="session")
+def vm(host: None) -> Iterator[VM]:
+    """A booted virtual machine with the package installed and its socket enabled."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("not installed: qemu-system-x86_64")
+    with VM(package.installed("vm")) as machine:
+        machine.run("systemctl", "enable", "--now", "relay-shell.socket")
+        yield machine
+        machine.check_journal()
 
 
 @pytest.fixture

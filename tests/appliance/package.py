@@ -29,11 +29,14 @@ def install(machine: Machine) -> str:
     return machine.out("apt-get", "install", "--yes", f"/root/{deb().name}")
 
 
-def installed() -> tuple[Path, ...]:
-    """Layers of a machine in which the package is installed and nothing is enabled yet."""
-    base = rootfs("machine")
+def installed(kind: str = "machine") -> tuple[Path, ...]:
+    """Layers of a machine in which the package is installed and nothing is enabled yet.
+
+    `kind` is a file system of packaging/rootfs.py, "machine" or "vm".
+    """
+    base = rootfs(kind)
     key = hashlib.sha256(deb().read_bytes() + base.name.encode()).hexdigest()[:12]
-    layer = BUILD / "rootfs" / f"installed-{key}"
+    layer = BUILD / "rootfs" / f"installed-{kind}-{key}"
     with open(layer.parent / ".installed.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not layer.is_dir():
@@ -46,7 +49,7 @@ def installed() -> tuple[Path, ...]:
                 subprocess.run(["rm", "-rf", journals], check=True)
                 machine.upper.rename(layer)
                 (machine.directory / "upper").mkdir()
-        for old in layer.parent.glob("installed-*"):
+        for old in layer.parent.glob(f"installed-{kind}-*"):
             if old != layer and not in_use(old):
                 subprocess.run(["rm", "-rf", old], check=True)
     return (layer, base)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance import journal
-from appliance.machine import Machine, StepFailed, cgroup2
+from appliance.machine import Machine, cgroup2
+from appliance.steps import StepFailed
 
 
 def test_steps_files_and_users(bare: Machine, tmp_path: Path) -> None:

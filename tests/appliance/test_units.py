@@ -8,39 +8,12 @@ import pytest
 
 from appliance import check_units
 from appliance.machine import Machine
+from appliance.probe import Probe
 
 
 @pytest.fixture
 def machine(boot: Callable[..., Machine]) -> Machine:
     return boot()
-
-
-class Probe:
-    """The worker's unit with a shell script in place of the program: the same sandbox."""
-
-    def __init__(self, machine: Machine, posture: str) -> None:
-        self.machine = machine
-        check_units.use_posture(machine, posture)
-
-    def start(self, name: str, script: str) -> str:
-        """Starts an instance that runs the script; its unit name."""
-        unit = f"relay-shell-worker@{name}.service"
-        self.machine.write(f"/usr/local/lib/{name}.sh", script)
-        self.machine.write(
-            f"/run/systemd/system/{unit}.d/90-probe.conf",
-            "[Service]\nType=exec\nWatchdogSec=0\nExecStart=\n"
-            f"ExecStart=/bin/bash -eu /usr/local/lib/{name}.sh\n",
-        )
-        self.machine.run("systemctl", "daemon-reload")
-        self.machine.run("systemctl", "start", unit)
-        return unit
-
-    def run(self, script: str) -> str:
-        """What the script prints, run to its end in an instance of its own."""
-        unit = self.start("probe", f"({script}) 2>&1; echo; echo the end")
-        self.machine.wait(f"! systemctl --quiet is-active {unit}")
-        lines = [entry.message for entry in self.machine.journal(f"_SYSTEMD_UNIT={unit}")]
-        return "\n".join(lines).removesuffix("the end").strip()
 
 
 @pytest.fixture
@@ -109,7 +82,7 @@ def test_a_scoped_worker_sees_the_host_but_not_the_evidence(scoped: Probe) -> No
 
 def test_a_scoped_worker_has_a_cgroup_to_divide(scoped: Probe) -> None:
     said = scoped.run(
-        "own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); echo \"${own##*/}\"; "
+        'own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); echo "${own##*/}"; '
         'mkdir "${own%/*}/call-1"; sleep 60 & echo $! > "${own%/*}/call-1/cgroup.procs"; '
         'echo 1 > "${own%/*}/call-1/cgroup.kill"; wait $! || echo "killed: $?"'
     )

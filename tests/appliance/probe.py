@@ -1,0 +1,39 @@
+"""The worker's unit with a shell script in its place: what a posture permits and limits."""
+
+from __future__ import annotations
+
+import itertools
+
+from . import check_units
+from .steps import Steps
+
+_serial = itertools.count(1)
+
+
+class Probe:
+    """The worker's unit with a shell script in place of the program: the same sandbox."""
+
+    def __init__(self, machine: Steps, posture: str) -> None:
+        self.machine = machine
+        check_units.use_posture(machine, posture)
+
+    def start(self, name: str, script: str) -> str:
+        """Starts an instance that runs the script; its unit name."""
+        unit = f"relay-shell-worker@{name}.service"
+        self.machine.write(f"/usr/local/lib/{name}.sh", script)
+        self.machine.write(
+            f"/run/systemd/system/{unit}.d/90-probe.conf",
+            "[Service]\nType=exec\nWatchdogSec=0\nExecStart=\n"
+            f"ExecStart=/bin/bash -eu /usr/local/lib/{name}.sh\n",
+        )
+        self.machine.run("systemctl", "daemon-reload")
+        self.machine.run("systemctl", "start", unit)
+        return unit
+
+    def run(self, script: str) -> str:
+        """What the script prints, run to its end in an instance of its own."""
+        # A name of its own each time: the journal is read by unit.
+        unit = self.start(f"probe{next(_serial)}", f"({script}) 2>&1; echo; echo the end")
+        self.machine.wait(f"! systemctl --quiet is-active {unit}")
+        lines = [entry.message for entry in self.machine.journal(f"_SYSTEMD_UNIT={unit}")]
+        return "\n".join(lines).removesuffix("the end").strip()
