@@ -1,0 +1,138 @@
+"""Where an enforced command's questions arrive (see `queries`): one desk a call.
+
+A packet is the argument vector, joined by NUL, with three descriptors: standard output, standard
+error, and a pipe on which the answer is awaited, one octet of exit status and a text if it is
+refused. What the command may write to it could write to itself: passing descriptors gives nothing.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import os
+import socket
+
+from ..wire.errors import RelayError
+from .queries import MAX_LENGTH, QUERIES, admit
+from .spawn import spawn
+
+DIRECTORIES = ("/usr/lib/relay-shell/query",)
+"""Where the package installs the names in `QUERIES`, each a link to relay-shell-query."""
+
+AT_ONCE = 8
+"""Questions of one call that are answered at once; more are refused, not queued."""
+
+_FDS = 3
+_REFUSED, _UNAVAILABLE = 77, 69
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "SYSTEMD_COLORS": "0",
+    "SYSTEMD_URLIFY": "0",
+}
+
+
+def directory() -> str | None:
+    """The directory to put in front of an enforced command's PATH, if it is installed."""
+    return next((path for path in DIRECTORIES if os.path.isdir(path)), None)
+
+
+class QueryDesk:
+    """Answers one enforced call's questions until it is closed.
+
+    Args:
+        cgroup: descriptor of the call's cgroup, so that the answering programs end with it.
+    """
+
+    def __init__(self, cgroup: int | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._cgroup = cgroup
+        self._running: dict[int, tuple[int, int]] = {}
+        self._socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.setblocking(False)
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._loop.add_reader(self._socket, self._readable)
+
+    def close(self) -> None:
+        """Stop answering and kill what still asks."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self.theirs.close()
+        os.close(self._null)
+        for pid, (pidfd, reply) in self._running.items():
+            self._loop.remove_reader(pidfd)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+            os.close(pidfd)
+            os.close(reply)
+            os.waitpid(pid, 0)
+        self._running.clear()
+
+    def _readable(self) -> None:
+        try:
+            packet, ancillary, flags, _ = self._socket.recvmsg(
+                MAX_LENGTH, socket.CMSG_SPACE(8 * 4), socket.MSG_CMSG_CLOEXEC
+            )
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            packet, ancillary, flags = b"", [], 0
+        fds = _descriptors(ancillary)
+        try:
+            if not packet:
+                self._loop.remove_reader(self._socket)
+            elif len(fds) == _FDS and not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                self._answer(packet, *fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _answer(self, packet: bytes, stdout: int, stderr: int, reply: int) -> None:
+        try:
+            argv = admit([os.fsdecode(word) for word in packet.split(b"\0")])
+            if len(self._running) >= AT_ONCE:
+                raise RelayError("Busy", reason=f"{AT_ONCE} questions are being answered")
+            pid = spawn(
+                argv,
+                env=_ENVIRONMENT,
+                cwd="/",
+                stdin=self._null,
+                stdout=stdout,
+                stderr=stderr,
+                cgroup=self._cgroup,
+            )
+        except RelayError as error:
+            _tell(reply, _REFUSED if error.kind == "Denied" else _UNAVAILABLE, error.message)
+            return
+        pidfd = os.pidfd_open(pid)
+        self._running[pid] = (pidfd, os.dup(reply))
+        self._loop.add_reader(pidfd, self._ended, pid)
+
+    def _ended(self, pid: int) -> None:
+        pidfd, reply = self._running.pop(pid)
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _tell(reply, status if status >= 0 else 128 - status)
+        os.close(reply)
+
+
+def names() -> tuple[str, ...]:
+    """The programs that have a desk: what the package links into `DIRECTORIES`."""
+    return tuple(QUERIES)
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def _tell(reply: int, status: int, message: str = "") -> None:
+    # The pipe is the command's: it may be closed, full, or no pipe at all.
+    with contextlib.suppress(OSError):
+        os.set_blocking(reply, False)
+        os.write(reply, bytes([status & 0xFF]) + message.encode("utf-8", "replace"))

@@ -1,0 +1,137 @@
+"""An enforced command's questions: the real shim, the real confinement, a stand-in systemctl.
+
+Nothing here needs a service manager: what is asked is a program of the test's own that is found
+first on PATH; the booted machines ask the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay_shell.shell import querydesk
+from relay_shell.shell.querydesk import QueryDesk
+
+SHIM = Path(__file__).parents[2] / "bin" / "relay-shell-query"
+
+
+@pytest.fixture
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with the names that lead to the shim, and a systemctl to be asked."""
+    asked = tmp_path / "real"
+    asked.mkdir()
+    program = asked / "systemctl"
+    program.write_text('#!/bin/sh\necho "asked $*"; echo problem >&2; exit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setitem(querydesk._ENVIRONMENT, "PATH", f"{asked}:/usr/bin:/bin")
+    directory = tmp_path / "names"
+    directory.mkdir()
+    (directory / "systemctl").symlink_to(SHIM)
+    (directory / "docker").symlink_to(SHIM)
+    yield directory
+
+
+def ask(names: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script whose descriptor 3 is a desk, while the desk answers."""
+
+    async def scene() -> subprocess.CompletedProcess[str]:
+        desk = QueryDesk(None)
+        try:
+            child = await asyncio.create_subprocess_exec(
+                "bash", "-c", f"exec 3<&{desk.theirs.fileno()}; {script}",
+                pass_fds=[desk.theirs.fileno()],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={"PATH": f"{names}:/usr/bin:/bin"},
+            )  # fmt: skip
+            out, err = await asyncio.wait_for(child.communicate(), 30)
+            assert child.returncode is not None
+            return subprocess.CompletedProcess(script, child.returncode, out.decode(), err.decode())
+        finally:
+            desk.close()
+
+    return asyncio.run(scene())
+
+
+def test_question_is_answered(names: Path) -> None:
+    """Output, diagnostics and exit status are those of the real program."""
+    done = ask(names, "systemctl status ssh")
+    assert done.stdout == "asked --no-pager --no-ask-password status ssh\n"
+    assert (done.stderr, done.returncode) == ("problem\n", 3)
+
+
+def test_questions_in_a_pipeline_do_not_mix(names: Path) -> None:
+    """Each asker has its own answer."""
+    done = ask(
+        names, "systemctl is-active a | sed s/^/1:/; systemctl cat b & systemctl cat c; wait"
+    )
+    assert sorted(done.stdout.splitlines()) == [
+        "1:asked --no-pager --no-ask-password is-active a",
+        "asked --no-pager --no-ask-password cat b",
+        "asked --no-pager --no-ask-password cat c",
+    ]
+
+
+def test_change_is_refused_with_the_reason(names: Path) -> None:
+    """The command learns what it may do; nothing ran."""
+    done = ask(names, "systemctl stop ssh")
+    assert (done.returncode, done.stdout) == (77, "")
+    assert "systemctl stop is not a question" in done.stderr
+    assert "may only ask" in done.stderr
+
+
+def test_other_programs_are_refused(names: Path) -> None:
+    """A name outside the table has no desk even if somebody links it."""
+    assert ask(names, "docker ps").returncode == 77
+
+
+def test_without_a_desk(names: Path) -> None:
+    """Outside an enforced call the shim says so and fails."""
+    done = subprocess.run(
+        [names / "systemctl", "status"], capture_output=True, text=True, close_fds=True
+    )
+    assert (done.returncode, "cannot ask from here" in done.stderr) == (69, True)
+
+
+def test_garbage_does_not_stop_the_desk(names: Path) -> None:
+    """Packets without descriptors, with too many, or with no program are dropped or refused."""
+    garbage = (
+        "python3 -c 'import array, os, socket as s;"
+        " d = s.socket(fileno=3); d.send(b\"x\"); d.send(b\"systemctl\\0status\");"
+        " n = os.open(\"/dev/null\", os.O_RDONLY);"
+        " r = lambda *f: [(s.SOL_SOCKET, s.SCM_RIGHTS, array.array(\"i\", f))];"
+        " d.sendmsg([b\"systemctl\\0stop\"], r(n, n, n));"
+        " d.sendmsg([b\"systemctl\\0status\"], r(n));"
+        " d.sendmsg([b\"\\0\\0\"], r(n, n, n)); d.sendmsg([b\"\\xff\"], r(1, 2, n))'; "
+    )  # fmt: skip
+    before = len(os.listdir("/proc/self/fd"))
+    done = ask(names, garbage + "systemctl status ok")
+    assert done.stdout.endswith("status ok\n")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_closing_kills_what_is_still_asking(names: Path, tmp_path: Path) -> None:
+    """A question that never ends goes with its call."""
+    (tmp_path / "real" / "systemctl").write_text("#!/bin/sh\nexec sleep 600\n")
+
+    async def scene() -> list[int]:
+        desk = QueryDesk(None)
+        child = await asyncio.create_subprocess_exec(
+            "bash", "-c", f"exec 3<&{desk.theirs.fileno()}; systemctl status",
+            pass_fds=[desk.theirs.fileno()], env={"PATH": f"{names}:/usr/bin:/bin"},
+        )  # fmt: skip
+        async with asyncio.timeout(20):
+            while not desk._running:
+                await asyncio.sleep(0.01)
+        pids = list(desk._running)
+        desk.close()
+        assert await asyncio.wait_for(child.wait(), 20) == 69
+        return pids
+
+    for pid in asyncio.run(scene()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
