@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay_shell.cli.operator import Operator, socket_path
+from relay_shell.cli.operator import Operator
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.frame import encode
 
@@ -73,6 +73,7 @@ def test_a_stranger_is_told_which_group_to_join(path, tmp_path):
     listener.bind(path)
     listener.listen()
     os.chmod(path, 0o660)
+    tmp_path.chmod(0o711)
     directory = os.open(tmp_path, os.O_PATH)
     groups = os.getgroups()
     os.setgroups([])
@@ -158,9 +159,16 @@ def test_an_answer_to_another_question_is_passed_over_and_a_long_one_joined(serv
         assert broker.request("records", {"count": 1, "filters": {}})["records"] == records
 
 
-def test_the_socket_is_the_one_given_or_of_the_environment(monkeypatch):
-    monkeypatch.setenv("RELAY_SHELL_PATHS_OPERATOR", "/run/elsewhere.sock")
-    assert socket_path("/given") == "/given"
-    assert socket_path() == "/run/elsewhere.sock"
-    monkeypatch.delenv("RELAY_SHELL_PATHS_OPERATOR")
-    assert socket_path() == "/run/relay-shell/operator.sock"
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_broker_that_turns_a_stranger_away_without_a_word(tmp_path, serve):
+    path = serve(lambda sock: None)
+    os.chmod(path, 0o666)
+    tmp_path.chmod(0o711)
+    directory = os.open(tmp_path, os.O_PATH)
+    os.seteuid(65534)
+    try:
+        error = refused(f"/proc/self/fd/{directory}/operator.sock")
+    finally:
+        os.seteuid(0)
+        os.close(directory)
+    assert error.kind == "PermissionDenied"

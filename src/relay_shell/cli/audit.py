@@ -12,7 +12,8 @@ from ..wire.errors import RelayError
 from . import auditview
 from .freeze import principal, worker
 from .parser import Parser, Subparsers, add_json, add_socket
-from .records import Filters, source
+from .place import setting
+from .records import Desk, Files, Filters, source
 from .term import Style, safe, size
 from .when import when
 
@@ -132,14 +133,8 @@ def run(args: argparse.Namespace) -> int:
     return actions[args.action](args)
 
 
-def _path() -> Path:
-    """The record's place: the setting, or its default where the configuration does not load."""
-    from .. import config
-
-    try:
-        return Path(config.load()["paths.audit"])
-    except config.ConfigError:
-        return Path(str(config.value("paths.audit")))
+def _source(args: argparse.Namespace) -> Files | Desk:
+    return source(args.file, Path(setting("paths.audit")), args.socket)
 
 
 def _print(record: dict[str, Any], args: argparse.Namespace, style: Style) -> None:
@@ -149,13 +144,13 @@ def _print(record: dict[str, Any], args: argparse.Namespace, style: Style) -> No
 
 def _tail(args: argparse.Namespace) -> int:
     style = Style()
-    for record in source(args.file, _path(), args.socket).last(args.count, _filters(args)):
+    for record in _source(args).last(args.count, _filters(args)):
         _print(record, args, style)
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    where = source(args.file, _path(), args.socket)
+    where = _source(args)
     number = int(args.id) if args.id.isdecimal() else None
     if number is not None:
         found = where.number(number)
@@ -182,7 +177,7 @@ def _follow(args: argparse.Namespace) -> int:
 
     wanted = _filters(args)
     style = Style()
-    for record in follow(source(args.file, _path(), args.socket), args.count):
+    for record in follow(_source(args), args.count):
         if record["event"] == "gap":
             missed = f"{record['first']} to {record['last']}"
             sys.stderr.write(f"relay-shell: records {missed} were not seen\n")
@@ -195,7 +190,7 @@ def _follow(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from ..evidence.verify import KINDS, verify_chain
 
-    report = verify_chain(args.file or _path())
+    report = verify_chain(args.file or setting("paths.audit"))
     failed = [finding for finding in report.findings if finding.fails]
     status = VERIFY_STATUS[failed[0].kind] if failed else 0
     if args.json:

@@ -23,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("config", description=DESCRIPTION)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="say whether it would be accepted, with every problem")
-    show = actions.add_parser("show", help="print every setting with its value and where it is from")
+    show = actions.add_parser("show", help="print each setting with its value and source")
     show.add_argument("name", nargs="*", metavar="NAME", help="settings or sections to print")
     show.add_argument("--changed", action="store_true", help="only what differs from the default")
     for action in (check, show):
@@ -102,7 +102,7 @@ def _show(args: argparse.Namespace) -> int:
     style = Style()
     lines = [(n, f"{n} = {toml(settings[n])}", settings.source(n)) for n in wanted]
     column = min(max((len(text) for _, text, _ in lines), default=0), 60)
-    for name, text, source in lines:
+    for _, text, source in lines:
         shown = safe(text)
         if source != "default":
             shown = style(shown, "bold")

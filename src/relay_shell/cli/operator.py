@@ -6,7 +6,7 @@ loop would take longer than the answer.
 
 from __future__ import annotations
 
-import contextlib
+import grp
 import os
 import socket
 from types import TracebackType
@@ -15,29 +15,11 @@ from typing import Any
 from ..wire.errors import RelayError
 from ..wire.frame import PAYLOAD, Decoder, encode
 from ..wire.messages import TABLE, VERSION, check
+from .place import setting
 
 GROUP = "relay-shell-operators"
 TIMEOUT = 10.0
 """Seconds to wait for an answer; a kill waits for the units that it ends."""
-
-
-def socket_path(given: str | None = None) -> str:
-    """Where the operator socket is: as given, by environment, by configuration, or by default.
-
-    A broken or unreadable configuration does not keep an operator from a running broker.
-    """
-    if given:
-        return given
-    from ..config import ConfigError, env_name, load, value
-
-    name = "paths.operator"
-    path = str(value(name))
-    # Where the usual socket is there, the files need not be read: only units that were changed
-    # along with the setting make another one.
-    if env_name(name) not in os.environ and not os.path.exists(path):
-        with contextlib.suppress(ConfigError):
-            return str(load()[name])
-    return path
 
 
 class Operator:
@@ -48,7 +30,7 @@ class Operator:
     """
 
     def __init__(self, path: str | None = None, timeout: float = TIMEOUT) -> None:
-        self.path = socket_path(path)
+        self.path = path or setting("paths.operator")
         self._timeout = timeout
         self._next = 0
         self._decoder = Decoder()
@@ -56,10 +38,24 @@ class Operator:
         self._sock.settimeout(timeout)
         try:
             self._connect()
-            self.broker = self.request("hello_operator", {"version": VERSION})
+            self.broker = self._hello()
         except BaseException:
             self._sock.close()
             raise
+
+    def _hello(self) -> dict[str, Any]:
+        try:
+            return self.request("hello_operator", {"version": VERSION})
+        except RelayError as error:
+            # A broker says nothing to who is no operator, even where the socket lets him in.
+            if error.kind == "BrokerUnavailable" and not _may_operate():
+                raise self._forbidden() from None
+            raise
+
+    def _forbidden(self) -> RelayError:
+        return RelayError(
+            "PermissionDenied", reason=f"{self.path} is for root and members of group {GROUP}"
+        )
 
     def _connect(self) -> None:
         try:
@@ -67,10 +63,7 @@ class Operator:
         except FileNotFoundError:
             raise RelayError("Unavailable", reason=f"no operator socket at {self.path}") from None
         except PermissionError:
-            raise RelayError(
-                "PermissionDenied",
-                reason=f"{self.path} is for root and members of group {GROUP}",
-            ) from None
+            raise self._forbidden() from None
         except OSError as error:
             raise RelayError(
                 "BrokerUnavailable", reason=f"{self.path}: {error.strerror or error}"
@@ -118,3 +111,13 @@ class Operator:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _may_operate() -> bool:
+    """Whether this process is root or in the operators' group."""
+    if os.geteuid() == 0:
+        return True
+    try:
+        return grp.getgrnam(GROUP).gr_gid in (os.getegid(), *os.getgroups())
+    except KeyError:
+        return False
