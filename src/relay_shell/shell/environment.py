@@ -96,14 +96,14 @@ def directory(account: Account, cwd: str | None) -> str:
     """The directory to start in: `cwd`, relative to the home, or the home itself.
 
     Raises:
-        RelayError: kind Spawn, if it is not a directory that may be entered.
+        RelayError: kind Spawn, if it is not a directory that may be entered; kind
+            InvalidArguments, if it can be no path at all.
     """
+    if cwd is not None and "\0" in cwd:
+        raise RelayError("InvalidArguments", reason="cwd contains a NUL character")
     path = account.home if cwd is None else os.path.join(account.home, os.path.expanduser(cwd))
-    try:
-        if os.path.isdir(path) and os.access(path, os.X_OK):
-            return path
-    except ValueError:
-        raise RelayError("InvalidArguments", reason="cwd contains a NUL character") from None
+    if os.path.isdir(path) and os.access(path, os.X_OK):
+        return path
     if cwd is None:
         return "/"
     reason = "may not be entered" if os.path.isdir(path) else "is not a directory"

@@ -45,7 +45,8 @@ def _attributes(flags: int) -> ctypes.Array[ctypes.c_char]:
     _libc.posix_spawnattr_init(attributes)
     # Python ignores SIGPIPE and SIGXFSZ; every signal goes back to its default, none is blocked.
     _libc.posix_spawnattr_setsigmask(attributes, signals)
-    _libc.sigfillset(signals)
+    # sigfillset(3) leaves out the two signals of glibc's own, which the child would then ignore.
+    ctypes.memset(signals, 0xFF, len(signals))
     _libc.posix_spawnattr_setsigdefault(attributes, signals)
     _libc.posix_spawnattr_setflags(attributes, ctypes.c_short(flags))
     return attributes

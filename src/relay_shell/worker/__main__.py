@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
 import sys
 
-from ..wire import link, notify
-from .worker import Worker
+# asyncio does without TLS where the ssl module is missing. A worker never speaks TLS through it,
+# and OpenSSL would cost every start 5 ms.
+_absent = "ssl" not in sys.modules
+if _absent:
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+import asyncio  # noqa: E402
+
+if _absent:
+    del sys.modules["ssl"]
+import logging  # noqa: E402
+
+from ..wire import link, notify  # noqa: E402
+from .worker import Worker  # noqa: E402
 
 BROKER = "/run/relay-shell/broker.sock"
 """paths.broker by default; RELAY_SHELL_PATHS_BROKER names another."""
