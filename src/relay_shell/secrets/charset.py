@@ -45,6 +45,9 @@ ESCAPED = re.compile(
 )
 
 
+ESCAPES = frozenset(b"\\%\x1b")
+
+
 def mark(name: str) -> bytes:
     """The text that replaces a secret found by the rule ``name``."""
     return MARK_OPEN + name.encode("ascii") + b"]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import re2
 
@@ -25,6 +25,13 @@ def _options() -> Any:
     options_.never_capture = True
     options_.max_mem = _MAX_MEM
     return options_
+
+
+class Anchor(NamedTuple):
+    """Handlers of one anchor in order of precedence; ``inner`` if it contains another anchor."""
+
+    handlers: tuple[Handler, ...]
+    inner: bool
 
 
 class Compiled:
@@ -53,32 +60,52 @@ class Compiled:
                     folded.setdefault(text, []).append(found)
         self._exact = _inherit(exact)
         self._folded = _inherit(folded)
-        self._memo: dict[bytes, tuple[Handler, ...]] = {}
+        self._memo: dict[bytes, Anchor] = {}
         every = [*exact, *folded]
         self.longest = max(map(len, every), default=1)
         self.heads = frozenset(
             anchor[:size].lower() for anchor in every for size in range(1, len(anchor))
         )
+        self.held = frozenset(
+            anchor[:size].lower()
+            for anchor, own in exact.items()
+            for size in range(1, len(anchor))
+            if any(isinstance(item, tokens.TokenHandler) and item.from_anchor for item in own)
+        )
+        self._heads = self.heads | {anchor.lower() for anchor in every}
         # The trie form keeps the automaton small; RE2 factors common prefixes by itself.
         literal = "|".join(re2.escape(anchor.decode("latin-1")) for anchor in sorted(exact))
         caseless = "|".join(re2.escape(anchor.decode("latin-1")) for anchor in sorted(folded))
         parts = [part for part in (literal, f"(?i:{caseless})" if caseless else "") if part]
         self.anchors = re2.compile("|".join(parts).encode("latin-1"), _options())
 
-    def handlers(self, anchor: bytes) -> tuple[Handler, ...]:
-        """Handlers of the anchor as written in the input, in order of precedence."""
-        found = self._memo.get(anchor)
+    def anchor(self, text: bytes) -> Anchor:
+        """What to do at an anchor as it is written in the input."""
+        found = self._memo.get(text)
         if found is None:
-            lower = anchor.lower()
-            both = list(self._exact.get(anchor, ())) + list(self._folded.get(lower, ()))
-            if not self._exact.get(anchor):
-                both = list(_prefixed(self._exact, anchor)) + both
-            if lower not in self._folded:
-                both += _prefixed(self._folded, lower)
-            found = tuple(both)
+            lower = text.lower()
+            handlers = list(self._exact.get(text) or _prefixed(self._exact, text))
+            handlers += self._folded.get(lower) or _prefixed(self._folded, lower)
+            inner = self.anchors.search(text, 1) is not None
+            found = Anchor(tuple(handlers), inner)
             if len(self._memo) < 4096:
-                self._memo[anchor] = found
+                self._memo[text] = found
         return found
+
+    def token_in(self, buf: bytes, start: int, stop: int) -> int | None:
+        """Start of the first anchor of a token in a part of the input."""
+        for match in self.anchors.finditer(buf, start, stop):
+            if any(
+                isinstance(item, tokens.TokenHandler) for item in self.anchor(match[0]).handlers
+            ):
+                return int(match.start())
+        return None
+
+    def overlaps(self, buf: bytes, start: int, stop: int) -> bool:
+        """Whether an anchor may begin within ``start + 1 .. stop`` and end behind it."""
+        heads = self._heads
+        text = buf[start : stop + 1].lower()
+        return any(text[index:] in heads for index in range(1, stop - start))
 
     def is_mark(self, buf: bytes, index: int) -> bool:
         """Whether one of this rule set's marks stands at ``index``."""

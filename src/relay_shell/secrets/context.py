@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from . import charset as cs
 from . import headers, judge
-from .scan import Found, Handler, More, Scanner
+from .scan import WINDOW, Found, Handler, More, Scanner
 from .tokens import compile_bytes
 
 if TYPE_CHECKING:
     from .rules import Rule
 
 _KEY_MAX = 64
+_AUTHORITY = re.compile(rb"[^/?#]*")
 _QUOTES = re.compile(rb"\\{0,4}[\"']")
 _CLOSE = re.compile(rb"\\{0,4}[\"']?[\])]?")
 _SEPARATOR = re.compile(rb":=|=>|=|:|%3[Dd]")
@@ -70,11 +71,18 @@ def assignment(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     gap = scanner.run(cs.BLANK, at, limit)
     if gap == len(buf) and not complete:
         scanner.key_end = start
-        return More(len(buf))
+        return _hold(scanner, start, end, len(buf))
     verdict = _separated(scanner, rule, name, start, end, at, gap, limit, complete, flag)
     if isinstance(verdict, More):
         scanner.key_end = start
+        return _hold(scanner, start, end, verdict.safe)
     return verdict
+
+
+def _hold(scanner: Scanner, start: int, end: int, safe: int) -> More:
+    """Keep back a token within the key's name, which counts if the assignment comes to nothing."""
+    token = scanner.compiled.token_in(scanner.buf, start + 1, end)
+    return More(safe if token is None else min(safe, token))
 
 
 def _separated(
@@ -238,6 +246,8 @@ def _passarg(scanner: Scanner, name: bytes) -> bool:
 def url(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     """``scheme://user:password@host`` (RFC 3986 section 3.2.1)."""
     buf = scanner.buf
+    if stop + WINDOW <= len(buf) and buf.find(b"@", stop, stop + WINDOW) == -1:
+        return None
     before = scanner.before(start, 1)
     if not before or before[0] not in cs.ALNUM:
         return None
@@ -245,9 +255,11 @@ def url(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     end = scanner.run(cs.PLAIN, stop, limit)
     if end == len(buf) and not complete:
         return More(stop)
+    if buf.find(b"@", stop, end) == -1:
+        return None
     end = scanner.clip(stop, end)
     text = buf[stop:end]
-    slash = next((i for i, byte in enumerate(text) if byte in b"/?#"), len(text))
+    slash = _AUTHORITY.match(text).end()  # type: ignore[union-attr]
     at = text.rfind(b"@", 0, slash)
     if at == -1:
         # A password with a slash: only if no port could explain the colon.
@@ -279,7 +291,6 @@ def url(scanner: Scanner, start: int, stop: int) -> Found | More | None:
 STEMS = (
     b"pass",
     b"pwd",
-    b"pw",
     b"secret",
     b"token",
     b"auth",
@@ -292,7 +303,25 @@ STEMS = (
     b"otp",
 )
 
+
+def mark(scanner: Scanner, start: int, stop: int) -> Found | More | None:
+    """A mark of an earlier redaction: nothing in it is a key."""
+    buf = scanner.buf
+    if scanner.compiled.is_mark(buf, start):
+        return Found("", [], buf.index(b"]", start) + 1)
+    if buf.find(b"]", start) == -1 and len(buf) - start < cs.MARK_MAX and not scanner.final:
+        return More(len(buf))
+    return None
+
+
+def short(scanner: Scanner, start: int, stop: int) -> Found | More | None:
+    """``pw`` with what must follow it: alone it is too common in base64 and in words."""
+    return assignment(scanner, start, start + 2)
+
+
 HANDLERS: tuple[tuple[str | None, tuple[bytes, ...], Handler], ...] = (
     ("url-credentials", (b"://",), url),
+    (None, (cs.MARK_OPEN.lower(),), mark),
     (None, STEMS, assignment),
+    (None, (b"pw=", b"pw:", b'pw"', b"pw'", b"pw ", b"pw\\", b"pw]", b"pw>", b"pw\x1f"), short),
 )

@@ -64,7 +64,7 @@ def token_at(scanner: Scanner, start: int, stop: int) -> str | None:
     match = scanner.compiled.anchors.match(scanner.buf, start, stop)
     if match is None:
         return None
-    for handler in scanner.compiled.handlers(match.group()):
+    for handler in scanner.compiled.anchor(match.group()).handlers:
         if isinstance(handler, TokenHandler) and handler.at(scanner.buf, start, stop):
             return handler.rule.name
     return None
@@ -104,7 +104,7 @@ def scheme(
 
 
 def _bare(scanner: Scanner, start: int, stop: int) -> tuple[int, int, bool] | More | None:
-    if not cs.unbound(scanner.before(start, 8)):
+    if scanner.bound(start):
         return None
     limit, complete = scanner.window(start)
     limit = scanner.clip(stop, limit)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import re2
 
 from . import charset as cs
 from . import headers, judge
 from .rules import Rule
 from .scan import Found, Handler, More, Scanner
+from .tokens import compile_bytes
 
-_BOUNDARY = b";|&\n(`{"
+_BOUNDARIES = (b";", b"|", b"&", b"\n", b"(", b"`", b"{")
 _BLANKS = " \t\x1f"
 _REACH = 400
-
-
-def _words(scanner: Scanner, start: int) -> list[bytes]:
-    """Words of the simple command before ``start``, as far as the context goes."""
-    text = scanner.before(start, _REACH)
-    cut = max(text.rfind(bytes((byte,))) for byte in _BOUNDARY)
-    return text[cut + 1 :].replace(b"\x1f", b" ").split()
 
 
 class OptionHandler:
@@ -26,17 +24,31 @@ class OptionHandler:
 
     def __init__(self, flag: str, rules: Sequence[Rule]) -> None:
         self.flag = flag
-        self.programs: dict[bytes, list[Rule]] = {}
+        self._rules: dict[bytes, list[Rule]] = {}
         for rule in rules:
             for program in rule.programs:
-                self.programs.setdefault(program.encode(), []).append(rule)
+                self._rules.setdefault(program.encode(), []).append(rule)
+        self._pattern: Any = None
+
+    def _programs(self, text: bytes) -> Iterator[bytes]:
+        if self._pattern is None:
+            names = "|".join(re2.escape(name.decode()) for name in sorted(self._rules))
+            # The name ends a path or stands alone, perhaps quoted.
+            self._pattern = compile_bytes(f"(?:^|[ \\t\\x1f/\"'])({names})(?:[\"' \\t\\x1f]|$)")
+        seen = set()
+        for match in islice(self._pattern.finditer(text), 8):
+            if match[1] not in seen:
+                seen.add(match[1])
+                yield match[1]
 
     def __call__(self, scanner: Scanner, start: int, stop: int) -> Found | More | None:
-        words = _words(scanner, start)
-        for word in words:
-            name = word.strip(b"\"'").rpartition(b"/")[2]
-            for rule in self.programs.get(name, ()):
-                if rule.needs and not any(need.encode() in words for need in rule.needs):
+        text = scanner.before(start, _REACH)
+        text = text[max(map(text.rfind, _BOUNDARIES)) + 1 :]
+        for name in self._programs(text):
+            for rule in self._rules[name]:
+                if rule.needs and not any(
+                    need.encode() in text.replace(b"\x1f", b" ").split() for need in rule.needs
+                ):
                     continue
                 found = self._argument(scanner, rule, start, stop)
                 if found is not None:

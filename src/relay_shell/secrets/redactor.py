@@ -97,16 +97,25 @@ class Redactor:
         """The compiled rule set, for the self-test."""
         return self._compiled
 
-    def data(self, data: bytes) -> RedactedBytes:
-        """Redact bytes in whatever encoding."""
-        scanner = Scanner(self._compiled)
-        return RedactedBytes(scanner.feed(bytes(data), True), scanner.counts)
+    def data(self, data: bytes, limit: int | None = None) -> RedactedBytes:
+        """Redact bytes in whatever encoding.
 
-    def text(self, text: str) -> Redacted:
-        """Redact text; unpaired surrogates survive."""
-        done = self.data(text.encode("utf-8", "surrogatepass"))
-        if not done.counts:
+        Of input longer than ``limit`` bytes only the head is read and returned, without what the
+        cut leaves undecided: half a secret at the cut is not shown.
+        """
+        scanner = Scanner(self._compiled)
+        if limit is None or len(data) <= limit:
+            return RedactedBytes(scanner.feed(bytes(data), True), scanner.counts)
+        return RedactedBytes(scanner.feed(bytes(data[:limit]), False), scanner.counts)
+
+    def text(self, text: str, limit: int | None = None) -> Redacted:
+        """Redact text; unpaired surrogates survive. ``limit`` as in :meth:`data`."""
+        source = text.encode("utf-8", "surrogatepass")
+        done = self.data(source, limit)
+        if not done.counts and len(done.data) == len(source):
             return Redacted(text, done.counts)
+        if limit is not None and len(source) > limit:
+            return Redacted(_decode(done.data) + f"[{len(source) - limit}+ bytes cut]", done.counts)
         return Redacted(_decode(done.data), done.counts)
 
     def stream(self) -> StreamRedactor:

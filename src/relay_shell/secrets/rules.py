@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import string
 import tomllib
@@ -17,6 +16,7 @@ RULES_DIR = Path(__file__).parent / "rules"
 #: Key classes, which decide how much evidence a value has to give (see ``keys.py``).
 KEY_CLASSES = ("password", "secret", "token", "key", "auth")
 
+_CHOICE = re.compile(r"\[([^\]]+)\]")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _BLANK = re.compile(r"⟦([a-zA-Z])(\d+)⟧")
 _ALPHABETS = {
@@ -56,6 +56,7 @@ class Rule:
     anchors: tuple[str, ...] = ()
     body: str = ""
     reach: str = "token"
+    min: int = 0
     left: bool = False
     right: bool = False
     back: str = ""
@@ -83,6 +84,8 @@ class Rule:
 
 def fill(template: str, seed: str = "") -> str:
     """Expand ``⟦A36⟧`` (class letter, length) blanks; the same seed gives the same text."""
+    import random  # costs 10 ms, and only self-tests and benchmarks come here
+
     # Examples are kept as templates so that no scanner takes this repository for a leak.
     rng = random.Random(seed)  # noqa: S311
 
@@ -106,9 +109,26 @@ def _tuple(value: Any, where: str) -> tuple[str, ...]:
     raise RuleError(f"{where}: expected a string or a list of strings")
 
 
+def _choices(anchor: str) -> list[str]:
+    """``a[bc]`` as ``ab`` and ``ac``: a longer anchor occurs less often by chance."""
+    match = _CHOICE.search(anchor)
+    if match is None:
+        return [anchor]
+    return [
+        anchor[: match.start()] + letter + rest
+        for letter in match[1]
+        for rest in _choices(anchor[match.end() :])
+    ]
+
+
 _LISTS = frozenset({"anchors", "keys", "words", "programs", "needs"})
-_TEXT = frozenset({"body", "reach", "back", "cls", "flag", "shape", "source", "example", "name"})
-_BOOL = frozenset({"left", "right", "attached", "separate"})
+_SCALARS: dict[str, type] = {
+    **dict.fromkeys(
+        ("body", "reach", "back", "cls", "flag", "shape", "source", "example", "name"), str
+    ),
+    "min": int,
+    **dict.fromkeys(("left", "right", "attached", "separate"), bool),
+}
 
 
 def parse(kind: str, table: Mapping[str, Any], origin: str = "") -> Rule:
@@ -119,9 +139,13 @@ def parse(kind: str, table: Mapping[str, Any], origin: str = "") -> Rule:
         raise RuleError(f"{where}: name must be lower case words joined by hyphens")
     fields: dict[str, Any] = {}
     for key, value in table.items():
-        if key in _LISTS:
+        if key == "anchors":
+            fields[key] = tuple(
+                anchor for item in _tuple(value, f"{where}: {key}") for anchor in _choices(item)
+            )
+        elif key in _LISTS:
             fields[key] = _tuple(value, f"{where}: {key}")
-        elif (isinstance(value, str) and key in _TEXT) or (isinstance(value, bool) and key in _BOOL):
+        elif isinstance(value, _SCALARS.get(key, ())):
             fields[key] = value
         else:
             raise RuleError(f"{where}: unknown or ill-typed field {key!r}")

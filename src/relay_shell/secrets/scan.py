@@ -93,6 +93,16 @@ class Scanner:
         head = self.buf[self.last : index]
         return (self.ctx + head)[-size:]
 
+    def bound(self, start: int) -> bool:
+        """Whether what stands at ``start`` continues a word."""
+        if start > self.last:
+            if self.buf[start - 1] not in cs.ALNUM:
+                return False
+            head = self.buf[max(start - 8, self.last) : start]
+            if start - 8 >= self.last and cs.ESCAPES.isdisjoint(head):
+                return True
+        return not cs.unbound(self.before(start, 8))
+
     def window(self, start: int) -> tuple[int, bool]:
         """End of the window at ``start``, and whether all of it is here."""
         end = start + WINDOW
@@ -144,9 +154,9 @@ class Scanner:
 
     def _advance(self) -> int:
         """Decide as far as the input allows; the end of what may be released."""
-        search = self.compiled.anchors.search
-        handlers = self.compiled.handlers
+        compiled = self.compiled
         buf = self.buf
+        hits = None
         while True:
             if self.swallow is not None and not self._swallow(self.swallow):
                 return len(buf)
@@ -155,19 +165,22 @@ class Scanner:
                 if verdict is not None:
                     return verdict.safe
                 continue
-            match = search(buf, self.pos)
+            if hits is None:
+                hits = compiled.anchors.finditer(buf, self.pos)
+            match = next(hits, None)
             if match is None:
                 start = stop = len(buf)
             else:
                 start, stop = match.span()
-            if not self.final:
-                partial = self._partial(start)
-                if partial is not None:
-                    return self._release(partial)
+            if not self.final and start >= len(buf) - compiled.longest + 1:
+                held = self._partial(start)
+                if held is not None:
+                    return self._release(held)
             if match is None:
                 self.pos = len(buf)
                 return self._release(len(buf))
-            for handler in handlers(buf[start:stop]):
+            anchor = compiled.anchor(buf[start:stop])
+            for handler in anchor.handlers:
                 outcome = handler(self, start, stop)
                 if outcome is None:
                     continue
@@ -175,10 +188,13 @@ class Scanner:
                     self.pos = start
                     return self._release(outcome.safe)
                 self._replace(outcome)
+                hits = None
                 break
             else:
-                # Not past the anchor: another one may begin within it.
                 self.pos = start + 1
+                if anchor.inner or compiled.overlaps(buf, start, stop):
+                    # The iterator goes on behind the anchor, but another one may begin within it.
+                    hits = None
 
     def _release(self, safe: int) -> int:
         """Hold the trailing word too: a rule with ``back`` may yet claim it."""
@@ -189,17 +205,21 @@ class Scanner:
         return min(safe, word)
 
     def _partial(self, start: int) -> int | None:
-        """Start of a beginning of an anchor at the end of the input, if it precedes the match."""
-        buf = self.buf
-        size = len(buf)
-        first = max(self.pos, size - self.compiled.longest + 1)
-        if start < first:
-            return None
-        heads = self.compiled.heads
-        for index in range(first, min(start + 1, size)):
-            if buf[index:].lower() in heads:
-                return index
-        return None
+        """Whether an anchor may begin at the end of the input, at or before the match.
+
+        Returns how far the input may be released meanwhile: an anchor that is no part of the
+        secret itself need not be held.
+        """
+        buf, size = self.buf, len(self.buf)
+        heads, held = self.compiled.heads, self.compiled.held
+        found = False
+        for index in range(max(self.pos, size - self.compiled.longest + 1), min(start + 1, size)):
+            tail = buf[index:].lower()
+            if tail in heads:
+                if tail in held:
+                    return index
+                found = True
+        return size if found else None
 
     def _swallow(self, pattern: re.Pattern[bytes]) -> bool:
         end = self.run(pattern, self.pos, len(self.buf))

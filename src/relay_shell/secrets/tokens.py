@@ -40,6 +40,18 @@ class TokenHandler:
             if self.rule.back:
                 self._back = compile_bytes(f"(?:{self.rule.back})$")
 
+    @staticmethod
+    def _continues(scanner: Scanner, tail: int) -> bool:
+        buf = scanner.buf
+        if tail >= len(buf):
+            return False
+        return buf[tail] in cs.ALNUM or scanner.compiled.is_mark(buf, tail)
+
+    @property
+    def from_anchor(self) -> bool:
+        """Whether the anchor itself is part of the secret."""
+        return "(" not in self.rule.body.replace("(?:", "")
+
     def at(self, buf: bytes, start: int, stop: int) -> bool:
         """Whether this token stands at ``start`` within a value that ends at ``stop``."""
         if self.rule.back or self.rule.reach != "token":
@@ -49,7 +61,7 @@ class TokenHandler:
 
     def __call__(self, scanner: Scanner, start: int, stop: int) -> Found | More | None:
         rule = self.rule
-        if rule.left and not cs.unbound(scanner.before(start, 8)):
+        if rule.left and scanner.bound(start):
             return None
         head = start
         if rule.back:
@@ -66,13 +78,15 @@ class TokenHandler:
         reach = scanner.run(self._reach, start, end)
         if reach == end and not complete:
             return More(head)
+        if reach - start < rule.min:
+            return None
         self.compile()
         reach = scanner.clip(start, reach)
         match = self._pattern.match(scanner.buf, start, reach)
         if match is None:
             return None
         tail = match.end()
-        if rule.right and tail < len(scanner.buf) and scanner.buf[tail] in cs.ALNUM:
+        if rule.right and self._continues(scanner, tail):
             return None
         if match.re.groups:
             spans = [match.span(i) for i in range(1, match.re.groups + 1) if match.start(i) >= 0]

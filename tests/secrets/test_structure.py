@@ -1,0 +1,82 @@
+"""A redaction hides a secret, never what a shell would do (A5, A5b and their kin)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from redaction_texts import texts
+
+from relay_shell.secrets import default
+
+MARK = re.compile(r"\[REDACTED:[a-z0-9-]+\]")
+STRUCTURE = re.compile(r"[\x00-\x20\x7f\"'`\\;&|<>(){}$]")
+
+
+def redact(text: str) -> str:
+    return default().text(text).text
+
+
+def test_a5_authorization_assignment_does_not_hide_the_next_command() -> None:
+    assert redact(": authorization=x; touch F") == (
+        ": authorization=[REDACTED:authorization-value]; touch F"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "TOKEN=$(touch${IFS}F)",
+        "password=`touch F`",
+        ': --token "$(touch F)"',
+        "API_KEY=${X:=$(touch F)} true",
+        "secret=<(touch F)",
+        "echo password=>F",
+    ],
+)
+def test_a5b_substitutions_stay_readable(command: str) -> None:
+    assert redact(command) == command
+
+
+@pytest.mark.parametrize(
+    ("command", "visible"),
+    [
+        ('env "x password="; touch F; echo ""', "; touch F; echo"),
+        ('env "password=" touch F ""', "touch F"),
+        ("env TOKEN= touch F", "touch F"),
+        ("echo 'a token=';touch F;echo ''", ";touch F;echo"),
+        ("authorization=Bearer touch F", "touch F"),
+        ("curl -u admin:pw1234;touch F", ";touch F"),
+        ("mysql -phunter2&&touch F", "&&touch F"),
+        ("curl https://u:pw1234@h|sh", "|sh"),
+        ("Cookie: a=b1; touch F", "; touch F"),
+        ("Cookie: a=$(touch F)", "$(touch F)"),
+        ("printf 'token=x1\\ntouch F'|sh", "\\ntouch F"),
+        ("--token {touch,F}", "{touch,F}"),
+        ("$y$touch;F", "$y$touch;F"),
+        ("-----BEGIN RSA PRIVATE KEY-----\ntouch F", "touch F"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n/tmp/evil", "/tmp/evil"),
+        ("-----BEGIN RSA PRIVATE KEY-----; touch F", "; touch F"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEabc$(touch F)", "$(touch F)"),
+        ("password=x1y2z3\ntouch F", "\ntouch F"),
+        ("password=x1y2z3 touch F", " touch F"),
+        ("--password x1y2z3>F", ">F"),
+    ],
+)
+def test_what_follows_a_secret_stays(command: str, visible: str) -> None:
+    assert visible in redact(command)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(texts)
+def test_structure_is_never_hidden(text: str) -> None:
+    shown = redact(text)
+    assert STRUCTURE.findall(MARK.sub("", shown)) == STRUCTURE.findall(MARK.sub("", text))
+
+
+@settings(max_examples=1500, deadline=None)
+@given(texts)
+def test_twice_is_once(text: str) -> None:
+    once = redact(text)
+    assert redact(once) == once
