@@ -48,6 +48,7 @@ class Front:
         restored: name and socket of each worker link that the store gave back.
         wait: seconds that a call waits for the broker.
         stall, grace: see `channel.STALL` and `client.GRACE`.
+        transport: what the broker is told of how clients connect.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Front:
         wait: float = WAIT,
         stall: float = STALL,
         grace: float = GRACE,
+        transport: str = "unix",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[socket.socket] = []
@@ -89,6 +91,7 @@ class Front:
             disabled=[],
             stall=stall,
             grace=grace,
+            transport=transport,
         )
         self.idle = asyncio.Event()
         """Set while there is no client."""
