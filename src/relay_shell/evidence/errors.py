@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from relay_shell.wire.errors import RelayError
+from ..wire.errors import RelayError
 
 CAUSES: dict[str, str] = {
     "no_space": "no space is left",
