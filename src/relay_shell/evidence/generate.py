@@ -54,8 +54,8 @@ later `chain`: in the journal, or in its copy on another host. Who may replace b
 every copy can write a new chain.
 
 A write that a crash or a full disk cut off stays in the file, for the file can only be appended to.
-It is ended by the character CAN (U+0018) and a line feed, and the next record is a `torn` event whose
-facts name the length and SHA-256 of these bytes.
+It is ended by the character CAN (U+0018) and a line feed, and the next record is a `torn` event
+whose facts name the length and SHA-256 of these bytes.
 
 """
 
