@@ -85,10 +85,11 @@ def run(settings: Settings, load: Callable[[], Settings]) -> int:
         await Service(broker, load).run(listeners)
         return 0
 
-    return _run(serve())
+    return run_on_loop(serve())
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
+def run_on_loop(main: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop where it is installed, else on asyncio's own loop."""
     try:
         import uvloop
     except ImportError:

@@ -94,13 +94,13 @@ class Admission:
         self._preparing[worker.id] += 1
         try:
             prepared = await self._prepare(worker, body)
-            if worker.link is None:
-                raise RelayError("Cancelled", reason="the worker is gone")
-            return await self._decide(worker, call_id, tool, identity, prepared, body)
         finally:
             self._preparing[worker.id] -= 1
             if not self._preparing[worker.id]:
                 del self._preparing[worker.id]
+        if worker.link is None:
+            raise RelayError("Cancelled", reason="the worker is gone")
+        return await self._decide(worker, call_id, tool, identity, prepared, body)
 
     def _begun_again(self, worker: Worker, call_id: str) -> None:
         """A worker that returned begins a call anew whose verdict it never got."""

@@ -52,20 +52,8 @@ class Freezer:
         """All freezes, the oldest first."""
         return list(self._standing.values())
 
-    def check(self, principal: str, worker: str, tier: int | None = None) -> None:
-        """Refuse what is frozen; without a tier only the scopes that need none are looked at.
-
-        Raises:
-            RelayError: kind Frozen, with the operator's reason.
-        """
-        if not self._standing:
-            return
-        found = self.find(principal, worker, tier)
-        if found is not None:
-            raise RelayError("Frozen", reason=found.reason)
-
     def find(self, principal: str, worker: str, tier: int | None = None) -> Freeze | None:
-        """The freeze that holds this, if one does."""
+        """The freeze that holds this, if one does; without a tier, no freeze of a tier counts."""
         for key in (("all", ""), ("principal", principal), ("worker", worker)):
             if key in self._standing:
                 return self._standing[key]
@@ -110,7 +98,7 @@ class Freezer:
         Raises:
             OSError: the file says what it said before.
         """
-        rows = [freeze.as_dict() for freeze in self.standing() if freeze is not without]
+        rows = [freeze.as_dict() for freeze in self.standing() if freeze != without]
         statefile.write(self._path, {"version": 1, "freezes": rows}, durable=True)
 
     def _key(self, scope: str, value: str) -> tuple[str, str]:

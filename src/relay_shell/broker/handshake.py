@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from ..wire.errors import RelayError
-from ..wire.frame import PAYLOAD
+from ..wire.frame import PAYLOAD, encode
 from . import peer as kernel
 from .peer import Peer
 
@@ -92,6 +92,17 @@ async def role_of(sock: socket.socket, timeout: float = HELLO) -> str:
     if not packet:
         raise RelayError("Protocol", reason="closed without a hello")
     return _claimed(packet)
+
+
+def answer(sock: socket.socket, error: RelayError) -> None:
+    """Answer the hello of a peer that is turned away, so that it can say why."""
+    try:
+        packet = sock.recv(PAYLOAD + 1, socket.MSG_DONTWAIT)
+        ident = json.loads(packet[1:]).get("i")
+        for part in encode({"r": ident, "e": error.as_wire()}):
+            sock.send(part, socket.MSG_DONTWAIT)
+    except (OSError, ValueError, AttributeError, RecursionError, RelayError):
+        return
 
 
 def _claimed(packet: bytes) -> str:

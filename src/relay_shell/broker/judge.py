@@ -70,6 +70,6 @@ def redactor() -> Callable[[Any], Any]:
     engine = default()
 
     def redact(value: Any) -> Any:
-        return engine.value(value)
+        return engine.value(value).value
 
     return redact

@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from .. import secrets
 from ..evidence import canonical, chain
 from ..policy import Rules, Tier, classify_call
 from ..wire.errors import RelayError
 
 # FIPS 180-4, the one-block example.
 _ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-_SECRET = "AKIA" + "IOSFODNN7EXAMPLE"
+_SECRET = "AKIA" + "QJZ7RW4MXT2KVPLD"
 
 
 def run(redact: Callable[[Any], Any]) -> None:
@@ -62,6 +63,7 @@ def _policy() -> bool:
 
 
 def _redaction(redact: Callable[[Any], Any]) -> bool:
+    secrets.selftest()
     command = f"aws --id {_SECRET} && PASSWORD=$(cat /etc/hostname) run"
     shown = str(redact({"command": command})["command"])
     return _SECRET not in shown and "&&" in shown and "$(cat /etc/hostname)" in shown

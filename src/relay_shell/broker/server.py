@@ -18,7 +18,7 @@ from .admission import Admission
 from .floods import Floods
 from .freeze import Freezer
 from .front_desk import FrontDesk
-from .handshake import HELLO, Origin, Pending, role_of
+from .handshake import HELLO, Origin, Pending, answer, role_of
 from .history import History
 from .judge import Judge, redactor
 from .operator import Operators
@@ -197,6 +197,7 @@ class Broker:
                 link.close("no hello was accepted")
         except RelayError as error:
             self._turn_away(origin, error.message)
+            answer(sock, error)
             sock.close()
         except BaseException:
             sock.close()

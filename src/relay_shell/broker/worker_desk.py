@@ -180,8 +180,11 @@ class WorkerDesk:
         return await self._admission.begin(self._worker(link), body)
 
     async def end(self, link: Link, body: Body, fds: list[int]) -> Body:
-        """Record how a call ended."""
-        return self._admission.end(self._worker(link), body)
+        """Record how a call ended; these may be the last words of a worker that is gone now."""
+        worker = link.context
+        if not isinstance(worker, Worker) or worker.link not in (link, None):
+            raise RelayError("Protocol", reason="this link is no worker's any more")
+        return self._admission.end(worker, body)
 
     async def audit_tail(self, link: Link, body: Body, fds: list[int]) -> Body:
         """The last records of this worker's principal, whatever the filters say."""

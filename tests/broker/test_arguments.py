@@ -1,0 +1,96 @@
+"""Arguments in the record: redacted before they are cut, and a digest of them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay_shell.broker import arguments
+from relay_shell.evidence import canonical
+
+SECRET = "tok_" + "0123456789abcdef" * 8
+
+
+def redact(value: Any) -> Any:
+    """Replaces whole occurrences of one secret, as an engine would."""
+    if isinstance(value, str):
+        return value.replace(SECRET, "[REDACTED]")
+    if isinstance(value, dict):
+        return {redact(key): redact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item) for item in value]
+    return value
+
+
+def shown(value: Any, limit: int = 4096) -> str:
+    found = arguments.shown(value, redact, limit)
+    text = found if isinstance(found, str) else canonical.encode(found).decode()
+    assert len(text.encode()) <= limit
+    return text
+
+
+def test_short_arguments_are_shown_as_they_are() -> None:
+    args = {"command": "df -h", "env": {"LANG": "C"}, "timeout": 5, "argv": ["a", None, True]}
+    facts = arguments.describe(args, redact, 4096).facts()
+    assert facts["args"] == args
+    full = json.dumps(args, sort_keys=True, separators=(",", ":")).encode()
+    assert facts["args_sha256"] == hashlib.sha256(full).hexdigest()
+    assert facts["args_bytes"] == len(full)
+
+
+def test_padding_hides_nothing_from_digest_and_length() -> None:
+    short = arguments.describe({"command": "x" * 10_000 + "rm"}, redact, 4096)
+    other = arguments.describe({"command": "x" * 10_000 + "ls"}, redact, 4096)
+    assert short.shown == other.shown and short.sha256 != other.sha256
+    assert short.length == len('{"command":""}') + 10_002
+
+
+@pytest.mark.parametrize("pad", [0, 3000, 4000, 4090, 16_000, 18_400, 18_430, 20_000, 500_000])
+def test_no_cut_lays_a_secret_bare(pad: int) -> None:
+    for value in (
+        {"command": "x" * pad + SECRET + "y" * 50_000},
+        {"argv": ["x" * pad, SECRET, "y" * 50_000]},
+        {"env": {"A": "x" * pad, "B" + SECRET: SECRET}},
+        # Redaction shortens the text, and so moves what follows into view.
+        {"command": (SECRET + " ") * 300 + "x" * pad + SECRET},
+        {"command": (SECRET + " ") * 3000},
+    ):
+        text = shown(value)
+        for size in range(12, len(SECRET)):
+            assert SECRET[:size] not in text, f"{size} characters of the secret are shown"
+
+
+def test_many_small_items_are_bounded() -> None:
+    text = shown({"argv": ["a"] * 1_000_000})
+    assert len(text) <= 4096
+    text = shown({f"k{n}": n for n in range(100_000)})
+    assert len(text) <= 4096
+
+
+def test_heavy_is_told_without_looking_at_everything() -> None:
+    assert not arguments.heavy({"command": "df -h", "env": {"A": "b"}})
+    assert arguments.heavy({"command": "x" * 20_000})
+    assert arguments.heavy({"argv": [""] * 10_000})
+    assert arguments.heavy({"x" * 20_000: 1})
+    assert arguments.heavy({"a": {"b": [{"c": "x" * 20_000}]}})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+@given(st.dictionaries(st.text(), json_values), st.integers(256, 1024))
+@settings(max_examples=200, deadline=None)
+def test_anything_that_json_can_say_is_described(args: dict[str, Any], limit: int) -> None:
+    facts = arguments.describe(args, redact, limit)
+    assert len(facts.sha256) == 64 and facts.length > 0
+    text = facts.shown if isinstance(facts.shown, str) else canonical.encode(facts.shown)
+    assert len(text.encode() if isinstance(text, str) else text) <= limit

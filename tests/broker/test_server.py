@@ -1,0 +1,412 @@
+"""The broker under hostile and clumsy peers, over stops, restarts and reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.office import Office, Peer, Worker, accounts, records_of, settings_in, story, until
+from relay_shell.broker import handshake, server
+from relay_shell.broker.handshake import PENDING, Origin
+from relay_shell.broker.judge import Judge, redactor
+from relay_shell.broker.server import Broker
+from relay_shell.config.settings import Settings
+from relay_shell.wire import link as wire
+from relay_shell.wire.errors import RelayError
+from relay_shell.wire.frame import encode
+from relay_shell.wire.messages import VERSION
+
+
+async def raw(office: Office, name: str = "broker") -> socket.socket:
+    """A connected socket that says nothing by itself."""
+    return await office.dial(name)
+
+
+async def gone(sock: socket.socket) -> bytes:
+    """Wait until the broker closes; return what it said before."""
+    loop = asyncio.get_running_loop()
+    said = b""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                packet = await loop.sock_recv(sock, 70_000)
+            except ConnectionError:
+                return said
+            if not packet:
+                return said
+            said += packet
+
+
+def test_a_silent_link_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell(office: Office) -> None:
+        monkeypatch.setattr(server, "HELLO", 0.1)
+        monkeypatch.setattr(handshake.role_of, "__defaults__", (0.1,))
+        sock = await raw(office)
+        assert await gone(sock) == b""
+        assert "no hello in 0.1 s" in office.records("refused")[0]["error"]
+        sock.close()
+        # One that says a hello which is refused may stay no longer either.
+        front = Peer(await office.dial(), "front")
+        assert "VersionMismatch" in await front.refused("hello_front", {"version": 99})
+        await until(lambda: front.closed)
+
+    story(tmp_path, tell)
+
+
+def test_silent_links_are_bounded_and_leave_room(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        held = [await raw(office) for _ in range(PENDING // 2)]
+        await until(lambda: len(office.broker._pending) == PENDING // 2)
+        over = await raw(office)
+        assert await gone(over) == b""
+        over.close()
+        held.pop().close()
+        await until(lambda: len(office.broker._pending) < PENDING // 2)
+        front = await office.front()
+        assert front.hello["instance"]
+        for sock in held:
+            sock.close()
+        await until(lambda: len(office.broker._pending) == 0)
+
+    story(tmp_path, tell)
+
+
+@pytest.mark.parametrize(
+    ("listener", "hello"),
+    [("broker", "hello_operator"), ("operator", "hello_front"), ("operator", "hello_worker")],
+)
+def test_each_role_has_its_socket(tmp_path: Path, listener: str, hello: str) -> None:
+    async def tell(office: Office) -> None:
+        sock = await raw(office, listener)
+        for packet in encode({"m": hello, "i": 1, "b": {"version": VERSION}}):
+            sock.send(packet)
+        assert b'"kind":"Protocol"' in await gone(sock)
+        sock.close()
+
+    story(tmp_path, tell)
+
+
+def test_a_stranger_is_told_why_and_recorded(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        office.broker.state.accounts = accounts().__class__(
+            front=4_000_000, workers={4_000_001: "scoped"}, operators=None, check_units=False
+        )
+        front = Peer(await office.dial(), "front")
+        refusal = await front.refused("hello_front", {"version": VERSION})
+        assert refusal.startswith("PermissionDenied") and "not the front's account" in refusal
+        worker = Worker(await office.dial(), "")
+        refusal = await worker.refused("hello_worker", {"version": VERSION, "ticket": "x"})
+        assert refusal.startswith("PermissionDenied")
+        assert len(office.records("refused", uid=os.geteuid())) == 2
+
+    story(tmp_path, tell)
+
+
+GOOD = encode({"m": "hello_front", "i": 1, "b": {"version": VERSION}})[0]
+
+
+def test_malformed_frames_end_their_link_and_nothing_else(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        dice = random.Random(7)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for n in range(1000):
+            sock = await raw(office, dice.choice(("broker", "operator")))
+            body = dice.randbytes(dice.choice((1, 40, 4000, 60_000)))
+            packets = [body] if n % 2 else [GOOD, b"\x03" + body]
+            for packet in packets:
+                try:
+                    sock.send(packet)
+                except OSError:
+                    break
+            if n % 3:
+                sock.close()
+                continue
+            said = await gone(sock)
+            assert len(said) < 10_000
+            sock.close()
+        await until(lambda: len(office.broker._pending) == 0)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert after - before < 64 * 1024, "KiB of memory for 1000 malformed peers"
+        assert (await worker.begin("k-1"))["decision"] == "allow"
+        assert await front.ask("workers")
+        # The record neither grew with the flood nor lost its number.
+        assert office.audit.stat().st_size < 200_000
+
+    story(tmp_path, tell)
+
+
+def test_a_frame_that_the_table_refuses_ends_a_worker_s_link(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front = await office.front()
+        conn = (await office.connect(front))["conn"]
+        for frame in (
+            {"m": "freeze", "i": 9, "b": {"scope": "all", "value": "", "reason": ""}},
+            {"m": "begin", "i": 9, "b": {"call": "k"}},
+            {"m": "connect", "i": 9, "b": {"transport": "unix"}},
+            {"m": "begin", "i": 9, "b": {"call": "k", "conn": "c", "tool": "t", "args": []}},
+        ):
+            worker = await office.worker(front, conn)
+            for packet in encode(frame):
+                worker.link.sock.send(packet)
+            await until(lambda worker=worker: worker.closed)
+        worker = await office.worker(front, conn)
+        assert (await worker.begin("k-1"))["decision"] == "allow"
+        assert office.records("freeze") == []
+
+    story(tmp_path, tell)
+
+
+def test_a_peer_that_never_reads_holds_up_nobody(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        deaf = await office.worker(front, worker.conn)
+        deaf.link._loop.remove_reader(deaf.link.sock)
+        tail: Any = {"m": "audit_tail", "b": {"count": 1000, "filters": {}}}
+        explain: Any = {"m": "explain", "b": {"args": {"tool": "x", "args": {}}}}
+        for n in range(2000):
+            for packet in encode((tail, explain)[n % 2] | {"i": n + 2}):
+                try:
+                    deaf.link.sock.send(packet)
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+        assert (await worker.begin("k-1"))["decision"] == "allow"
+
+    story(tmp_path, tell)
+
+
+def test_front_links_are_few(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        for _ in range(server.FRONTS):
+            await office.front()
+        extra = Peer(await office.dial(), "front")
+        assert "Busy" in await extra.refused("hello_front", {"version": VERSION})
+
+    story(tmp_path, tell)
+
+
+# ---- stop and restart ------------------------------------------------------------------------
+
+
+def test_calls_outlive_a_restart_of_the_broker(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        sock = office.clients[-1]
+        await worker.begin("k-1")
+        await office.broker.close("SIGTERM")
+        assert office.records()[-1]["event"] == "stop"
+        assert office.records()[-1]["facts"] == {"calls": 1, "workers": 1}
+        await until(lambda: front.closed and worker.closed)
+
+        broker = office.open()
+        assert broker.state.instance != front.hello["instance"]
+        (call,) = broker.state.calls
+        assert call.id == "k-1" and not call.claimed and call.worker == worker.id
+        again = await office.returned(worker, calls=["k-1"])
+        # The worker may be back before the front is.
+        assert (await again.begin("k-2"))["decision"] == "allow"
+        front = await office.front()
+        body = {"transport": "unix", "conn": worker.conn}
+        assert (await front.ask("connect", body, (sock.fileno(),)))["conn"] == worker.conn
+        await again.end("k-1", exit=0)
+        await again.end("k-2", exit=0)
+        assert office.records("interrupted") == [] and len(office.records("outcome")) == 2
+        assert office.records("connect")[-1]["what"] == "resumed"
+
+    story(tmp_path, tell)
+
+
+def test_a_call_whose_worker_is_gone_as_well_shows_as_interrupted(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1")
+        await office.broker.close()
+        (state,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
+        state.unlink()
+        office.open()
+        (row,) = office.records("interrupted")
+        assert row["call_id"] == "k-1" and row["tool"] == "shell_exec"
+        assert len(office.broker.state.calls) == 0
+        await office.broker.close()
+        office.open()
+        assert len(office.records("interrupted")) == 1, "it is accounted for once"
+        peer = Worker(await office.dial(), worker.conn)
+        body = {"version": VERSION, "worker": worker.id, "resume": worker.hello["resume"]}
+        assert "no such worker" in await peer.refused("hello_worker", body)
+
+    story(tmp_path, tell)
+
+
+@pytest.mark.parametrize("spoil", ["pid", "secret", "mode", "garbage", "id"])
+def test_a_worker_s_state_that_was_tampered_with_is_refused(tmp_path: Path, spoil: str) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1")
+        await office.broker.close()
+        (path,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
+        text = path.read_text()
+        if spoil == "pid":
+            path.write_text(text.replace(f'"pid":{os.getpid()}', '"pid":1'))
+        elif spoil == "secret":
+            path.write_text(text.replace('"resume":"', '"resume":"0'))
+        elif spoil == "mode":
+            path.chmod(0o644)
+        elif spoil == "garbage":
+            path.write_text("{}")
+        else:
+            path.write_text(text.replace(worker.id, "aaaaaaaa"))
+        office.open()
+        peer = Worker(await office.dial(), worker.conn)
+        body = {"version": VERSION, "worker": worker.id, "resume": worker.hello["resume"]}
+        assert "re-hello refused" in await peer.refused("hello_worker", body)
+        assert office.records("refused", what="worker")
+        if spoil != "secret":
+            assert office.records("interrupted")[0]["call_id"] == "k-1"
+            assert office.records("worker", what="lost")[0]["worker"] == worker.id
+
+    story(tmp_path, tell)
+
+
+def test_a_record_that_opens_late_still_accounts_for_open_calls(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1")
+        await office.broker.close()
+        (state,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
+        state.unlink()
+        office.audit.chmod(0o666)
+        office.open()
+        assert "REFUSING CALLS" in office.broker.state.summary()
+        _, again = await office.at_work()
+        assert "EvidenceUnavailable" in await again.begin_refused("k-2")
+        office.audit.chmod(0o640)
+        assert (await again.begin("k-3"))["decision"] == "allow"
+        await until(lambda: office.records("interrupted", call_id="k-1"))
+        assert office.records("start"), "what happened meanwhile was not lost"
+
+    story(tmp_path, tell)
+
+
+def test_two_brokers_cannot_write_one_record(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        with pytest.raises(RelayError, match="another process writes"):
+            Broker(office.settings, accounts=accounts())
+
+    story(tmp_path, tell)
+
+
+def test_a_missing_or_open_directory_is_a_configuration_error(tmp_path: Path) -> None:
+    async def tell(settings: Settings) -> None:
+        with pytest.raises(RelayError) as caught:
+            Broker(settings, accounts=accounts())
+        assert caught.value.kind == "Config" and caught.value.exit_status == 78
+
+    settings = settings_in(tmp_path)
+    (tmp_path / "state").chmod(0o777)
+    asyncio.run(tell(settings))
+    (tmp_path / "state").rmdir()
+    asyncio.run(tell(settings))
+
+
+def test_a_rule_that_re2_cannot_take_is_a_configuration_error(tmp_path: Path) -> None:
+    async def tell() -> None:
+        with pytest.raises(RelayError, match="pattern 1") as caught:
+            Broker(settings_in(tmp_path, policy__deny=(r"(a)\1",)), accounts=accounts())
+        assert caught.value.kind == "Config"
+
+    asyncio.run(tell())
+
+
+# ---- reload ----------------------------------------------------------------------------------
+
+
+def test_a_reload_reaches_every_peer_and_the_next_call(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        assert (await worker.begin("k-1", "rm -rf /srv"))["decision"] == "allow"
+        changes: dict[str, Any] = {
+            "policy__mode": "readonly",
+            "limits__timeout": 5,
+            "front__idle_exit": 7,
+            "worker__landlock": "off",
+        }
+        new = settings_in(tmp_path, **changes)
+        office.broker.reload(new, Judge(new, redactor()))
+        heard = await worker.hears("settings")
+        assert heard["mode"] == "readonly" and heard["settings"]["limits.timeout"] == 5
+        assert (await front.hears("access"))["mode"] == "readonly"
+        assert (await front.hears("front_settings"))["settings"]["front.idle_exit"] == 7
+        assert (await worker.begin("k-2", "rm -rf /srv"))["decision"] == "deny"
+        (record,) = office.records("config")
+        assert sorted(record["facts"]["changed"]) == [
+            "front.idle_exit",
+            "limits.timeout",
+            "policy.mode",
+        ]
+        # What needs a restart keeps its value, and the status says so.
+        assert record["facts"]["needs_restart"] == ["worker.landlock"]
+        assert office.broker.state.settings["worker.landlock"] == "require"
+        assert office.broker.state.status()["needs_restart"] == ["worker.landlock"]
+
+    story(tmp_path, tell)
+
+
+def test_a_refused_reload_changes_nothing_and_is_told(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        before = office.broker.state.config_hash()
+        office.broker.refuse_reload("relay-shell.toml:3: unknown setting 'mood'")
+        assert office.broker.state.config_hash() == before
+        assert "reload refused: relay-shell.toml:3" in office.broker.state.summary()
+        assert office.records("config")[0]["what"] == "refused"
+        assert worker.heard == []
+
+    story(tmp_path, tell)
+
+
+# ---- in one process --------------------------------------------------------------------------
+
+
+def test_front_and_worker_in_one_process(tmp_path: Path) -> None:
+    async def tell() -> None:
+        broker = Broker(settings_in(tmp_path), local=True)
+
+        async def dial() -> socket.socket:
+            ours, theirs = wire.pair()
+            dialled = asyncio.create_task(broker.serve(theirs, Origin.local()))
+            tasks.append(dialled)
+            return ours
+
+        tasks: list[asyncio.Task[Any]] = []
+        front = Peer(await dial(), "front")
+        await front.ask("hello_front", {"version": VERSION})
+        here, there = socket.socketpair()
+        with here, there:
+            connected = await front.ask("connect", {"transport": "stdio"}, (here.fileno(),))
+        assert connected["posture"] == "standalone" and connected["principal"].startswith("unix:")
+        ticket = (await front.ask("ticket", {"conn": connected["conn"]}))["ticket"]
+        worker = Worker(await dial(), connected["conn"])
+        worker.hello = await worker.ask("hello_worker", {"version": VERSION, "ticket": ticket})
+        assert (await worker.begin("k-1"))["decision"] == "allow"
+        await worker.end("k-1")
+        await worker.begin("k-2")
+        await worker.begin("k-3")
+        worker.link.close()
+        await until(lambda: len(broker.state.calls) == 0)
+        assert len(broker.state.workers) == 0
+        front.link.close()
+        await until(lambda: len(broker.state.connections) == 0)
+        await broker.close()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(tell())
+    events = [row["event"] for row in records_of(tmp_path / "audit.jsonl")]
+    assert events.count("interrupted") == 2 and events[-1] == "stop"
+    assert "disconnect" in events
