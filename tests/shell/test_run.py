@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from relay_shell.wire.errors import RelayError
-
 from shell.conftest import Call, processes_with
 
 
