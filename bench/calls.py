@@ -1,0 +1,147 @@
+"""Calls: latency, throughput, 1 MB of output, memory a connection; each next to the floor.
+
+Usage: python -m bench.calls [--socket PATH --front-pid PID --broker-pid PID] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import json
+import os
+from typing import Any
+
+from bench.client import Agent, floor, rate, summary, timed
+from bench.host import Host, arguments, host
+
+MEGABYTE = 1024 * 1024
+WORKERS = (b"relay_shell.worker", b"relay-shell-worker")
+
+
+def private(pid: int) -> int:
+    """Octets of memory that only this process has (proc(5), smaps_rollup)."""
+    total = 0
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def workers() -> list[int]:
+    """Process ids of the workers on this host."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+            # The interpreter itself, not systemd-socket-activate, which names it too.
+            if b"python" in words[0] and any(w.endswith(WORKERS) for w in words[1:3]):
+                found.append(int(name))
+    return found
+
+
+def megabytes(octets: float) -> float:
+    return round(octets / 1e6, 2)
+
+
+async def _latency(at: Host, rounds: int, found: dict[str, Any]) -> None:
+    agent = await Agent.connect(at.socket)
+    await agent.run(command="true")
+    # In turns, so that a disturbance of the host meets all of them alike.
+    floors, calls, argvs = [], [], []
+    for _ in range(rounds):
+        floors += await timed(floor, 4)
+        calls += await timed(functools.partial(agent.run, command="true"), 4)
+        argvs += await timed(functools.partial(agent.run, argv=["true"]), 4)
+    found["floor sh -c true, ms"] = summary(floors)
+    found["shell_exec true, ms"] = summary(calls)
+    found["shell_exec argv true, ms"] = summary(argvs)
+    found["shell_exec / floor"] = round(summary(calls)["p50"] / summary(floors)["p50"], 2)
+    big = functools.partial(
+        agent.run, command="head -c 1048576 /dev/zero | tr '\\0' x", max_output=1048576
+    )
+    size = len((await big())["stdout"])
+    if size != 1048576:
+        raise RuntimeError(f"{size} octets of 1048576")
+    found["1 MB of output, ms"] = summary(await timed(big, max(rounds // 5, 5)))
+    await agent.close()
+
+
+async def _throughput(at: Host, rounds: int, found: dict[str, Any]) -> None:
+    each = max(rounds // 2, 5)
+    for connections in (1, 8):
+        agents = [await Agent.connect(at.socket) for _ in range(connections)]
+        work = [functools.partial(agent.run, command="true") for agent in agents]
+        await asyncio.gather(*(one() for one in work))
+        for flight in (1, 16):
+            # Calls in flight over all connections together.
+            lanes = [work[n % connections] for n in range(max(flight, connections))]
+            label = f"{connections} connections, {max(flight, connections)} in flight"
+            found[f"{label}, calls/s"] = round(await rate(lanes, each * 16 // len(lanes) + 1))
+        await asyncio.gather(*(agent.close() for agent in agents))
+    for flight in (1, 16):
+        found[f"floor, {flight} in flight, runs/s"] = round(
+            await rate([floor] * flight, each * 16 // flight + 1)
+        )
+
+
+async def _memory(at: Host, found: dict[str, Any]) -> None:
+    if not at.front:
+        return
+    before = set(workers())
+    base = private(at.front)
+    broker = private(at.broker) if at.broker else 0
+    agents: list[Agent] = []
+    for count in (1, 20, 100):
+        while len(agents) < count:
+            agents.append(await Agent.connect(at.socket))
+            await agents[-1].run(command="true")
+        mine = [pid for pid in workers() if pid not in before]
+        if len(mine) != count:
+            raise RuntimeError(f"{len(mine)} workers for {count} connections")
+        each = [private(pid) for pid in mine]
+        front = (private(at.front) - base) / count
+        row = {
+            "worker": megabytes(sum(each) / count),
+            "front share": megabytes(front),
+            "broker share": megabytes((private(at.broker) - broker) / count) if at.broker else 0,
+        }
+        row["together"] = round(sum(row.values()), 2)
+        found[f"private memory a connection at {count}, MB"] = row
+    found["front alone, MB"] = megabytes(base)
+    await asyncio.gather(*(agent.close() for agent in agents))
+
+
+async def _measure(at: Host, rounds: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    await _latency(at, rounds, found)
+    await _throughput(at, rounds, found)
+    await _memory(at, found)
+    return found
+
+
+def measure(at: Host, rounds: int = 50) -> dict[str, Any]:
+    """All figures of this bench."""
+    return asyncio.run(_measure(at, rounds))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
+    arguments(parser)
+    options = parser.parse_args()
+    with host(options) as at:
+        found = measure(at, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:55}", value)
+
+
+if __name__ == "__main__":
+    main()

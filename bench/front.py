@@ -1,0 +1,104 @@
+"""From connect to the first response, and what the front costs a call.
+
+Usage: python -m bench.front [--socket PATH --connect COMMAND --front-pid PID] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+from time import perf_counter
+from typing import Any
+
+from bench.client import FIRST, Agent, first_response, floor, summary, timed
+from bench.host import Host, arguments, host
+
+CALLS = 400
+
+
+def through_command(words: list[str], request: bytes) -> float:
+    """Milliseconds from the start of a stdio command to the first response."""
+    at = perf_counter()
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(request)
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        took = (perf_counter() - at) * 1000
+        process.stdin.close()
+    if b'"result"' not in answer:
+        raise RuntimeError(f"no answer through {words}: {answer!r}")
+    return took
+
+
+async def first_result(path: str) -> float:
+    """Milliseconds from connect to the first tool result: a worker is started."""
+    at = perf_counter()
+    agent = await Agent.connect(path)
+    await agent.run(command="true")
+    took = (perf_counter() - at) * 1000
+    await agent.close()
+    return took
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used (proc(5), fields 14 and 15 of stat)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _measure(at: Host, rounds: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(3):
+        await first_result(at.socket)
+    found["floor sh -c true, ms"] = summary(await timed(floor, rounds))
+    for method, request in FIRST.items():
+        times = [first_response(at.socket, request) for _ in range(rounds)]
+        found[f"socket, connect to {method}, ms"] = summary(times)
+        times = [through_command(at.connect, request) for _ in range(rounds)]
+        found[f"relay-shell connect, start to {method}, ms"] = summary(times)
+    times = [await first_result(at.socket) for _ in range(max(rounds // 2, 5))]
+    found["connect to first tool result, new worker, ms"] = summary(times)
+    agent = await Agent.connect(at.socket)
+
+    async def call() -> None:
+        await agent.ask("tools/call", {"name": "server_info", "arguments": {}})
+
+    async def ping() -> None:
+        await agent.ask("ping", {})
+
+    found["ping, ms"] = summary(await timed(ping, CALLS))
+    used = cpu(at.front) if at.front else 0.0
+    found["server_info, ms"] = summary(await timed(call, CALLS))
+    if at.front:
+        found["front CPU per call, ms"] = round((cpu(at.front) - used) * 1000 / CALLS, 3)
+    await agent.close()
+    return found
+
+
+def measure(at: Host, rounds: int = 50) -> dict[str, Any]:
+    """All figures of this bench."""
+    return asyncio.run(_measure(at, rounds))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.front", description=__doc__)
+    arguments(parser)
+    options = parser.parse_args()
+    with host(options) as at:
+        found = measure(at, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:55}", value)
+
+
+if __name__ == "__main__":
+    main()

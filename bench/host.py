@@ -1,0 +1,151 @@
+"""Broker, front and workers as processes of this host, for measurements without a booted machine.
+
+What systemd adds (units, sandboxes, accounts) is not there: inside a booted machine, give the
+benches the real socket instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+SRC = Path(__file__).parents[1] / "src"
+
+CONNECT = [
+    sys.executable,
+    "-ISc",
+    f"import sys; sys.path.insert(0, {str(SRC)!r}); "
+    "from relay_shell.cli.__main__ import main; sys.exit(main())",
+    "connect",
+]
+
+
+class Host(NamedTuple):
+    """Where the benches find what they measure."""
+
+    socket: str
+    connect: list[str]
+    """A command that carries stdin and stdout to the socket."""
+    front: int
+    """Process id of the front, 0 if unknown."""
+    broker: int
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Host]:
+    """Start the three programs in a directory of their own; end them at the end."""
+    with tempfile.TemporaryDirectory(prefix="relay-shell-bench-") as name:
+        home = Path(name)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "PYTHONPATH": str(SRC),
+        }
+        for key, place in {
+            "SOCKET": "mcp.sock",
+            "BROKER": "broker.sock",
+            "WORKER": "worker.sock",
+            "OPERATOR": "operator.sock",
+            "AUDIT": "audit.jsonl",
+            "STATE": "state",
+            "RUNTIME": "run",
+        }.items():
+            environment[f"RELAY_SHELL_PATHS_{key}"] = str(home / place)
+        environment["RELAY_SHELL_LIMITS_CONNECTIONS_PER_USER"] = "512"
+        for place in ("state", "run"):
+            (home / place).mkdir(mode=0o700)
+        python = [sys.executable, "-m"]
+        started: list[subprocess.Popen[bytes]] = []
+        log = (home / "log").open("wb")
+
+        def start(*words: str, sock: str) -> int:
+            process = subprocess.Popen(words, env=environment, cwd=home, stderr=log)
+            started.append(process)
+            deadline = time.monotonic() + 20
+            while not (home / sock).exists():
+                if time.monotonic() > deadline or process.poll() is not None:
+                    said = (home / "log").read_text(errors="replace")
+                    raise RuntimeError(f"{words[0]} did not start:\n{said}")
+                time.sleep(0.01)
+            return process.pid
+
+        try:
+            broker = start(sys.executable, __file__, "broker", sock="broker.sock")
+            worker = [*python, "relay_shell.worker"]
+            passed = [
+                f"--setenv={key}={value}" for key, value in environment.items() if key != "PATH"
+            ]
+            start(
+                "systemd-socket-activate",
+                "--accept",
+                "--seqpacket",
+                f"--listen={home / 'worker.sock'}",
+                *passed,
+                *worker,
+                sock="worker.sock",
+            )
+            front = start(*python, "relay_shell.front", "--listen", sock="mcp.sock")
+            os.environ["RELAY_SHELL_PATHS_SOCKET"] = str(home / "mcp.sock")
+            yield Host(str(home / "mcp.sock"), CONNECT, front, broker)
+        finally:
+            for process in reversed(started):
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+                process.kill()
+                process.wait()
+            log.close()
+
+
+def _broker() -> None:
+    """Be a broker that knows its peers by account alone, as in the standalone program."""
+    import socket
+
+    from relay_shell.broker.principals import Accounts
+    from relay_shell.broker.server import Broker
+    from relay_shell.config import load
+
+    async def serve() -> None:
+        settings = load("/nonexistent", os.environ)
+        broker = Broker(settings, accounts=Accounts.local())
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.bind(settings["paths.broker"])
+        sock.listen(512)
+        broker.listen(sock, "broker")
+        await asyncio.get_running_loop().create_future()
+
+    asyncio.run(serve())
+
+
+@contextlib.contextmanager
+def host(options: argparse.Namespace) -> Iterator[Host]:
+    """What the command line names, or processes of this host."""
+    if options.socket is None:
+        with processes() as started:
+            yield started
+        return
+    os.environ["RELAY_SHELL_PATHS_SOCKET"] = options.socket
+    yield Host(options.socket, options.connect.split(), options.front_pid, options.broker_pid)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is measured."""
+    parser.add_argument("--socket", help="MCP socket; without it, processes of this host")
+    parser.add_argument("--connect", default="relay-shell connect", help="default: %(default)s")
+    parser.add_argument("--front-pid", type=int, default=0, help="for CPU and memory figures")
+    parser.add_argument("--broker-pid", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["broker"]:
+    _broker()
