@@ -12,9 +12,9 @@ from typing import Any
 from .chain import link, parse
 from .files import lines_backwards, seekable
 
-HORIZON = timedelta(days=2)
-"""How far back from the last record an intent is looked for: twice the longest limits.timeout_max,
-for a call begun before that has long been ended by its own time limit."""
+HORIZON = timedelta(hours=25)
+"""How far back from the last record an intent is looked for: an hour beyond the longest
+limits.timeout_max, for a call begun before that has been ended by its own time limit."""
 
 _CALL = re.compile(
     rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),"ts":"([^"]+)","boot_id":"[^"]*",'
