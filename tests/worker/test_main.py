@@ -1,0 +1,266 @@
+"""The program as systemd starts it: descriptor 3, notifications, signals, its own domain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import relay_shell
+from relay_shell.shell import landlock
+from relay_shell.wire.errors import RelayError
+from relay_shell.wire.link import pair
+from worker.conftest import BrokerEnd, FrontEnd, processes_with
+
+SOURCE = str(Path(relay_shell.__file__).parent.parent)
+PROGRAM = (
+    "import os, sys\n"
+    "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+    f"sys.path.insert(0, {SOURCE!r})\n"
+    "from relay_shell.worker.__main__ import main\n"
+    "sys.exit(main())\n"
+)
+
+
+class Unit:
+    """A worker process, its manager's notification socket, and its two peers."""
+
+    def __init__(self, tmp: Path, posture: str) -> None:
+        self.tmp = tmp
+        self.broker = BrokerEnd()
+        self.broker.posture = posture
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(tmp / "broker.sock"))
+        self.listener.listen()
+        self.listener.setblocking(False)
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.manager.bind(str(tmp / "notify.sock"))
+        self.manager.setblocking(False)
+        self.said: list[str] = []
+        ours, theirs = pair()
+        self.front = FrontEnd(ours)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp / "home"),
+            "TMPDIR": str(tmp),
+            "LISTEN_FDS": "1",
+            "NOTIFY_SOCKET": str(tmp / "notify.sock"),
+            "RELAY_SHELL_PATHS_BROKER": str(tmp / "broker.sock"),
+        }
+        launcher = (
+            "import os,sys; fd=int(sys.argv[1]); os.dup2(fd,3); os.set_inheritable(3,True);"
+            f"os.execve(sys.executable,[sys.executable,'-I','-c',{PROGRAM!r}],dict(os.environ))"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", launcher, str(theirs.fileno())],
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+
+    async def serve(self) -> None:
+        """Accept the worker's connections for the broker, collect its notifications."""
+        loop = asyncio.get_running_loop()
+
+        async def accept() -> None:
+            while True:
+                sock, _ = await loop.sock_accept(self.listener)
+                theirs = await self.broker.dial()
+                await bridge(sock, theirs)
+
+        async def bridge(left: socket.socket, right: socket.socket) -> None:
+            for source, target in ((left, right), (right, left)):
+                source.setblocking(False)
+                loop.add_reader(source, forward, source, target)
+
+        def forward(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                data = source.recv(70_000)
+                if data:
+                    target.send(data)
+                    return
+            loop.remove_reader(source)
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+
+        async def listen() -> None:
+            while True:
+                self.said.append((await loop.sock_recv(self.manager, 4096)).decode())
+
+        await asyncio.gather(accept(), listen())
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(20):
+            while self.process.poll() is None:
+                await asyncio.sleep(0.02)
+        return self.process.returncode
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                assert self.process.poll() is None, self.process.stderr.read()  # type: ignore[union-attr]
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Any:
+    @contextlib.asynccontextmanager
+    async def make(posture: str = "privileged") -> AsyncIterator[Unit]:
+        made = Unit(tmp_path, posture)
+        serving = asyncio.create_task(made.serve())
+        try:
+            yield made
+        finally:
+            if made.process.poll() is None:
+                made.process.kill()
+            made.process.wait()
+            assert made.process.stderr is not None
+            made.process.stderr.close()
+            serving.cancel()
+            made.front.link.close()
+            made.listener.close()
+            made.manager.close()
+
+    return make
+
+
+def test_life_of_a_unit(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            await u.until(lambda: any("READY=1" in said for said in u.said))
+            started = await u.front.start()
+            assert started["pid"] == u.process.pid
+            assert (await u.front.result("shell_exec", command="echo hi"))["stdout"] == "hi\n"
+            assert (await u.front.result("shell_exec", command="pwd"))["stdout"] == (
+                f"{u.tmp}/home\n"
+            )
+            await u.until(lambda: any("STATUS=unix:alice: 0 calls" in said for said in u.said))
+            u.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            assert await u.ended() == 0
+            assert any("STOPPING=1" in said for said in u.said)
+
+    asyncio.run(main())
+
+
+def test_sigterm_ends_everything_quickly(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            await u.front.start()
+            await u.front.result("shell_spawn", command="trap '' HUP TERM; sleep 98801")
+            call = u.front.call("shell_exec", {"command": "setsid sleep 98801"}, ident="k-1")
+            await u.until(lambda: len(processes_with("sleep\x0098801")) == 2)
+            u.process.send_signal(signal.SIGTERM)
+            assert await u.ended() == 0
+            assert processes_with("98801") == []
+            assert u.broker.all("end")[-1]["status"] == "killed"
+            assert u.broker.all("note")[-1]["facts"]["reason"] == "worker stopped"
+            call.cancel()
+
+    asyncio.run(main())
+
+
+def test_worker_cannot_be_traced_by_its_own_account(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            await u.front.start()
+            # Not dumpable: its /proc entries belong to root, whatever its own account.
+            command = f"stat -c %U /proc/{u.process.pid}/mem; ls -l /proc/$PPID/exe"
+            assert (await u.front.result("shell_exec", command=command))["stdout"].startswith(
+                "root\n"
+            )
+            with open(f"/proc/{u.process.pid}/status") as file:
+                assert "CoreDumping:\t0" in file.read()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(landlock.abi() < landlock.ABI_SCOPES, reason="kernel without Landlock scopes")
+def test_scoped_worker_is_confined(unit: Any) -> None:
+    async def main() -> None:
+        outsider = subprocess.Popen(["sleep", "98802"])
+        try:
+            async with unit("scoped") as u:
+                await u.front.start()
+                info = await u.front.result("server_info")
+                assert "Landlock domain of this worker" in info["containment"]
+                reply = await u.front.result("shell_exec", command=f"kill -0 {outsider.pid}")
+                assert reply["exit"] != 0
+                assert "not permitted" in reply["stderr"]
+                reply = await u.front.result("shell_exec", command=f"kill -0 {os.getpid()}")
+                assert reply["exit"] != 0
+                reply = await u.front.result("shell_exec", command="echo x > /sys/kernel/profiling")
+                assert "Permission denied" in reply["stderr"]
+                reply = await u.front.result(
+                    "shell_exec",
+                    command="mkdir a b; echo x > a/f; mv a/f b/g; cat b/g; ps -e | wc -l",
+                )
+                shown = reply["stdout"].split()
+                assert shown[0] == "x"
+                assert int(shown[1]) > 3
+                # Its own children it may end.
+                reply = await u.front.result("shell_exec", command="sleep 9 & kill $!; echo ok")
+                assert reply["stdout"] == "ok\n"
+        finally:
+            outsider.kill()
+            outsider.wait()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(landlock.abi() < landlock.ABI_SCOPES, reason="kernel without Landlock scopes")
+def test_agents_cannot_signal_or_trace_each_other(unit: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "other").mkdir()
+        other = Unit(tmp_path / "other", "scoped")
+        serving = asyncio.create_task(other.serve())
+        try:
+            async with unit("scoped") as u:
+                await u.front.start()
+                await other.front.start()
+                call = other.front.call("shell_exec", {"command": "sleep 98803"})
+                await u.until(lambda: processes_with("98803"))
+                victims = [*processes_with("sleep\x0098803"), other.process.pid, u.process.pid]
+                for pid in victims[:2]:
+                    for attempt in (f"kill -TERM {pid}", f"head -c1 /proc/{pid}/mem"):
+                        reply = await u.front.result("shell_exec", command=attempt)
+                        assert reply["exit"] != 0, attempt
+                assert processes_with("98803")
+                call.cancel()
+        finally:
+            other.process.kill()
+            other.process.wait()
+            serving.cancel()
+            other.front.link.close()
+            other.listener.close()
+            other.manager.close()
+
+    asyncio.run(main())
+
+
+def test_without_a_descriptor_it_says_how_it_is_started() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM], env={}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 64
+    assert "systemd" in ran.stderr
+
+
+def test_worker_does_not_start_where_it_cannot_enter(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            u.broker.refuse = RelayError("PermissionDenied", reason="the ticket was used")
+            with pytest.raises(RelayError, match="ticket was used"):
+                await u.front.start()
+            assert await u.ended() == 0
+
+    asyncio.run(main())

@@ -1,0 +1,177 @@
+"""A worker's life: parked, adopted, idle, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from worker.conftest import processes_with
+
+
+def test_client_gone_without_anything_held_ends_the_worker(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            started = await s.front.start()
+            assert started == {"worker": "abcdefgh", "pid": os.getpid()}
+            call = s.front.call("shell_exec", {"command": "sleep 98791"})
+            await s.until(lambda: processes_with("98791"))
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            assert "no client" in await s.worker.done
+            assert s.broker.all("end")[0]["status"] == "cancelled"
+            assert "EOF" in s.broker.all("end")[0]["error"]
+            assert processes_with("98791") == []
+            assert s.front.all("holding") == []
+            call.cancel()
+
+    asyncio.run(main())
+
+
+def test_session_parks_the_worker_and_the_next_connection_finds_it(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            session = (await s.front.result("shell_spawn", command="cat"))["session"]
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            await s.until(lambda: s.front.all("holding"))
+            assert s.front.all("holding") == [{"sessions": 1, "outputs": 0}]
+            assert (await s.front.link.request("attach", {"conn": "c-2"}))["worker"] == "abcdefgh"
+            reply = await s.front.call(
+                "session_send",
+                {"session": session, "text": "still", "submit": True, "wait": "still"},
+                conn="c-2",
+            )
+            assert reply["result"]["match"] == "still"
+            assert not s.worker.done.done()
+
+    asyncio.run(main())
+
+
+def test_kept_output_parks_too(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            output = (await s.front.result("shell_exec", command="seq 99999"))["output"]
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            await s.until(lambda: s.front.all("holding"))
+            assert s.front.all("holding") == [{"sessions": 0, "outputs": 1}]
+            await s.front.link.request("attach", {"conn": "c-2"})
+            found = await s.front.result("output_read", output=output, search="^77777$")
+            assert found["matches"][0]["line"] == 77_777
+
+    asyncio.run(main())
+
+
+def test_parked_worker_ends_when_its_last_session_does(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            s.broker.settings["limits.session_idle"] = 0.5
+            await s.front.start()
+            await s.front.result("shell_spawn", command="sleep 98792")
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            await s.worker.done
+            assert processes_with("98792") == []
+            assert s.broker.all("note")[0]["facts"]["reason"] == "idle"
+
+    asyncio.run(main())
+
+
+def test_parked_worker_ends_after_its_idle_time(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            s.broker.settings["worker.idle"] = 0.3
+            await s.front.start()
+            await s.front.result("shell_spawn", command="sleep 98793")
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            assert "idle" in await s.worker.done
+            assert processes_with("98793") == []
+
+    asyncio.run(main())
+
+
+def test_calls_of_another_connection_go_on(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            await s.front.link.request("attach", {"conn": "c-2"})
+            first = s.front.call("shell_exec", {"command": "sleep 98794"}, conn="c-1")
+            second = s.front.call("shell_exec", {"command": "sleep 1; echo on"}, conn="c-2")
+            await s.until(lambda: processes_with("98794"))
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            assert (await first)["result"]["error"]["kind"] == "Cancelled"
+            assert (await second)["result"]["stdout"] == "on\n"
+            assert not s.worker.done.done()
+
+    asyncio.run(main())
+
+
+def test_front_that_vanishes_cancels_calls_but_not_sessions(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            s.broker.settings["worker.idle"] = 1
+            await s.front.start()
+            await s.front.result("shell_spawn", command="sleep 98795")
+            s.front.call("shell_exec", {"command": "sleep 98796"}).cancel()
+            running = s.front.call("shell_exec", {"command": "sleep 98796"})
+            await s.until(lambda: processes_with("98796"))
+            s.front.link.close()
+            await s.until(lambda: not processes_with("98796"))
+            assert processes_with("98795")
+            assert "idle" in await s.worker.done
+            assert processes_with("98795") == []
+            running.cancel()
+
+    asyncio.run(main())
+
+
+def test_stop_of_the_broker_ends_everything(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            await s.front.result("shell_spawn", command="trap '' HUP; sleep 98797")
+            call = s.front.call("shell_exec", {"command": "setsid sleep 98797"})
+            await s.until(lambda: len(processes_with("sleep\x0098797")) == 2)
+            s.broker.links[-1].notify("stop", {"reason": "frozen"})
+            assert "frozen" in await s.worker.done
+            assert processes_with("98797") == []
+            assert s.broker.all("end")[-1]["status"] == "killed"
+            assert s.broker.all("note")[0]["facts"]["reason"] == "worker stopped"
+            await s.front.closed.wait()
+            call.cancel()
+
+    asyncio.run(main())
+
+
+def test_reloaded_settings_apply_at_once(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            s.broker.links[-1].notify(
+                "settings",
+                {
+                    "settings": {"limits.timeout_max": 5, "worker.path": "/nowhere"},
+                    "mode": "guarded",
+                    "ceiling": 2,
+                    "groups": [],
+                },
+            )
+            await s.until(lambda: s.worker._identity["mode"] == "guarded")
+            info = await s.front.result("server_info")
+            assert (info["mode"], info["ceiling"]) == ("guarded", 2)
+            error = (await s.front.result("shell_exec", argv=["true"]))["error"]
+            assert "/nowhere" in error["message"]
+            error = (await s.front.result("shell_exec", command="true", timeout=6))["error"]
+            assert error["kind"] == "InvalidArguments"
+
+    asyncio.run(main())
+
+
+def test_broker_is_told_what_runs(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            await s.front.result("shell_spawn", command="cat")
+            await s.until(lambda: any(body["sessions"] for body in s.broker.all("busy")))
+            assert s.broker.all("busy")[-1]["sessions"] == ["s1.abcdefgh cat"]
+
+    asyncio.run(main())
