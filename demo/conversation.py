@@ -69,7 +69,7 @@ async def converse(mode: str) -> list[str]:
         session = (result.structured_content or {})["session"]
         show("shell_spawn", str(result.structured_content))
         await client.call_tool("session_send", {"session": session, "text": "tty; echo $((6*7))\n"})
-        text = await say(client, "session_recv", session=session, pattern="42", timeout=10)
+        text = await say(client, "session_recv", session=session, wait="42", timeout=10)
         expect("a terminal session answers", "/dev/pts/" in text and "42" in text)
         await say(client, "session_kill", session=session)
 
