@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import charset as cs
 from . import headers, judge
 from .scan import WINDOW, Found, Handler, More, Scanner
-from .tokens import compile_bytes
+from .tokens import TokenHandler, compile_bytes
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -26,7 +26,8 @@ _VALUE_KEY = compile_bytes(
 _VALUE_HEAD = re.compile(rb"[\\\"', \t\r\n\x1f\-vValueE]*")
 _NEXT_KEY = re.compile(rb",[A-Za-z_][\w.\-]{0,40}[=:]")
 _NETRC = compile_bytes(
-    r"(?:^|[ \t\n\x1f])(?:login|account)[ \t\n\x1f]+[^ \t\n\x1f]{1,128}[ \t\n\x1f]+$"
+    r"(?:\bmachine[ \t\n\x1f]+[^ \t\n\x1f]{1,128}|\bdefault)[ \t\n\x1f]+"
+    r"(?:(?:login|account)[ \t\n\x1f]+[^ \t\n\x1f]{1,128}[ \t\n\x1f]+){0,2}$"
 )
 _CONFIG_SET = compile_bytes(
     r"\b(?:configure|config|conf)[ \t\x1f]+(?:-[^ ]+[ \t\x1f]+)*set\b|\bnmcli\b"
@@ -76,7 +77,25 @@ def assignment(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     if isinstance(verdict, More):
         scanner.key_end = start
         return _hold(scanner, start, end, verdict.safe)
+    if verdict is not None:
+        inner = _token_in_key(scanner, start, end)
+        if inner is not None:
+            scanner.key_end = start
+            return inner if isinstance(inner, More) else None
     return verdict
+
+
+def _token_in_key(scanner: Scanner, start: int, end: int) -> Found | More | None:
+    """A token that the key's name contains, which then goes first."""
+    at = scanner.compiled.token_in(scanner.buf, start + 1, end)
+    while at is not None:
+        match = scanner.compiled.anchors.match(scanner.buf, at)
+        for handler in scanner.compiled.anchor(match[0]).handlers:
+            outcome = handler(scanner, *match.span()) if isinstance(handler, TokenHandler) else None
+            if outcome is not None:
+                return outcome
+        at = scanner.compiled.token_in(scanner.buf, at + 1, end)
+    return None
 
 
 def _hold(scanner: Scanner, start: int, end: int, safe: int) -> More:

@@ -134,13 +134,13 @@ def basic(scanner: Scanner, start: int, stop: int) -> Found | More | None:
         return bounds
     begin, end, _ = bounds
     value = cs.BASE64.match(scanner.buf, begin, end)
-    if value is None or len(value[0]) < 6:
+    if value is None or len(value[0]) < 8 or len(value[0]) % 4:
         return None
     try:
-        text = binascii.a2b_base64(value[0] + b"=" * (-len(value[0]) % 4))
+        text = binascii.a2b_base64(value[0], strict_mode=True)
     except binascii.Error:
         return None
-    if b":" not in text or any(byte < 0x20 for byte in text):
+    if b":" not in text or not text.isascii() or any(byte < 0x20 for byte in text):
         return None
     return Found("authorization-basic", [(begin, value.end())], value.end())
 

@@ -10,6 +10,11 @@ _PATH = re.compile(
     rb"|lib|boot|media|Users|secrets?|data|app|private|path|keys|certs|config|\.[a-z]+)(?:/|\Z)"
 )
 _RELATIVE = re.compile(rb"(?:\.{1,2}|~)/")
+_FILE = re.compile(
+    rb"[\w./@~+\-]+\.(?:pem|key|crt|cer|der|csr|pub|p12|pfx|jks|asc|gpg|json|ya?ml|toml|ini|conf|cfg"
+    rb"|env|txt|html?|xml|py|js|ts|go|rb|php|sh|c|h|md|log|sock|service)\Z"
+)
+_HEX = re.compile(rb"0[xX][0-9A-Fa-f]{1,8}[uUlL]{0,2}\Z")
 _MASKED = re.compile(rb"(?:[*\xe2\x80\xa2]+|[xX.\-_?#]{3,})\Z")
 _NUMBER = re.compile(rb"-?[0-9]{1,5}\Z")
 _FORMAT = re.compile(
@@ -24,6 +29,13 @@ _ATTRIBUTE = re.compile(
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_.]*\Z")
 _NAME = re.compile(rb"[A-Za-z_][\w.]*\Z")
 _INDEXED = re.compile(rb"[A-Za-z_][\w.]*\[")
+# SSHKey, serverAuth, CertificateIssuerPrivateKeyTypes: names of things, not values.
+_TYPE = re.compile(
+    rb"[A-Za-z_][\w.]*(?:Key|Keys|Password|Token|Secret|Auth|Credentials?)(?:Types?)?\Z"
+)
+_DOTTED = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
+_DIGITS_DOTS = re.compile(rb"[0-9.]+\Z")
+_COLOUR = re.compile(rb"#[0-9A-Fa-f]{3,8}\Z")
 _LETTER = re.compile(rb"[A-Za-z]")
 _DIGIT = re.compile(rb"[0-9]")
 _CAMEL = re.compile(rb"[a-z][A-Z]")
@@ -45,7 +57,8 @@ _STOP = _NULL | frozenset(
     stdin inherit env environment keyring keychain vault const let var final static return self
     async await lambda def class public private protected""".split()
 )
-_CODE_TAIL = b"(["
+_WORDY = re.compile(rb"[a-z_]+[0-9]{0,3}\Z")
+_WEAK = ("token", "auth", "secret")
 
 
 def placeholder(value: bytes) -> bool:
@@ -58,6 +71,9 @@ def placeholder(value: bytes) -> bool:
         or _BRACKET.match(value) is not None
         or _PATH.match(value) is not None
         or _RELATIVE.match(value) is not None
+        or _COLOUR.match(value) is not None
+        or _HEX.match(value) is not None
+        or _FILE.match(value) is not None
         or lower.startswith((b"your_", b"your-", b"yourpass", b"yourtoken", b"example_", b"file:"))
     )
 
@@ -78,7 +94,10 @@ def tight(key: bytes, value: bytes, after: bytes, cls: str, flag: bool) -> bool:
     """``key=value`` without blanks, or the argument of a long flag."""
     if placeholder(value):
         return False
-    if cls in ("token", "auth", "secret") and _NUMBER.match(value) is not None:
+    if cls in _WEAK and _NUMBER.match(value) is not None:
+        return False
+    if cls == "key" and len(value) < 4:
+        # <a accesskey="n">
         return False
     if flag:
         return True
@@ -96,17 +115,17 @@ def argument(value: bytes, cls: str) -> bool:
     """``--flag value``."""
     if placeholder(value) or value.lower() in _STOP or value[:1] in (b"-", b"=", b"["):
         return False
-    return not (cls in ("token", "auth", "secret") and _NUMBER.match(value) is not None)
+    return not (cls in _WEAK and _NUMBER.match(value) is not None)
 
 
 def quoted(value: bytes, cls: str, phrase: bool) -> bool:
     """``key: "value"`` and ``key = "value"``; ``phrase`` when more words follow in the quotes."""
-    if placeholder(value) or value.lower() in _STOP:
+    if placeholder(value) or value.lower() in _STOP or _TYPE.match(value) is not None:
         return False
     if phrase and not random_like(value):
         return False
-    if cls in ("token", "auth", "secret"):
-        if _NUMBER.match(value) is not None:
+    if cls in _WEAK:
+        if _NUMBER.match(value) is not None or _DIGITS_DOTS.match(value) is not None:
             return False
         return not (len(value) < 8 and value.isalpha() and value.islower())
     return True
@@ -119,20 +138,22 @@ def spaced(
 
     ``ends``: the value ends its line; ``first``: the key begins its line.
     """
-    if placeholder(value):
-        return False
     lower = value.lower()
-    if lower in _STOP or lower.rstrip(b".,;:") in _STOP:
+    if placeholder(value) or lower in _STOP or lower.rstrip(b".,;:") in _STOP:
         return False
-    if after[:1] in (b"(", b"{", b"<") or _INDEXED.match(value) or _ATTRIBUTE.match(value):
+    if after[:1] in (b"(", b"{", b"<") or _code(value):
         return False
-    if cls in ("token", "auth", "secret", "key"):
-        if _NUMBER.match(value) is not None:
+    if _IDENTIFIER.match(value) is not None and lower in key.lower():
+        return False
+    if cls != "password":
+        if _DIGITS_DOTS.match(value) is not None or _DOTTED.match(value) is not None:
             return False
         if colon:
             return random_like(value) and not (value.isalpha() and len(value) < 20)
         # token = token2, key = sha256
-        return random_like(value) and not re.match(rb"[a-z_]+[0-9]{0,3}\Z", value)
+        return random_like(value) and _WORDY.match(value) is None
+    if value.isdigit() and len(value) < 4:
+        return False
     if random_like(value):
         return True
     if not (ends and first) or after[:1] in (b",", b"."):
@@ -142,3 +163,7 @@ def spaced(
     return not (
         b"_" in value or b"." in value or _CAMEL.search(value) is not None or len(value) < 4
     )
+
+
+def _code(value: bytes) -> bool:
+    return any(pattern.match(value) is not None for pattern in (_INDEXED, _ATTRIBUTE, _TYPE))

@@ -246,6 +246,10 @@ class Scanner:
             self.ctx = (self.before(start, CONTEXT) + mark)[-CONTEXT:]
             self.last = plain
             self.counts[found.rule] = self.counts.get(found.rule, 0) + 1
+            if plain < end:
+                # A pattern reached too far: what it took beyond the plain run is not hidden.
+                self.pos = plain
+                return
         self.pos = found.resume
         self.swallow = found.more
         if found.block:
