@@ -130,7 +130,7 @@ def test_patterns(write, problems, text, problem) -> None:
         ('worker.shell = "/bin/../bash"', "worker.shell must be an absolute path without"),
         ('worker.path = "a\\u0000b"', "worker.path must not contain a NUL"),
         (f'paths.socket = "/{"x" * 107}"', "paths.socket must have 2 to 107 bytes"),
-        ('tools.disabled = ["Shell"]', "tools.disabled item 1 must be a word of a-z"),
+        ('tools.disabled = ["Shell"]', "tools.disabled item 1 must be one of shell, session,"),
     ],
 )
 def test_texts(write, problems, text, problem) -> None:

@@ -8,7 +8,8 @@ from relay_shell.config.check import fit, from_env
 from relay_shell.config.generate import toml
 from relay_shell.config.relations import AT_MOST, broken
 from relay_shell.config.settings import Settings
-from relay_shell.config.table import RESERVED, SECTIONS, TABLE, env_name
+from relay_shell.config.table import RESERVED, SECTIONS, TABLE, TOOL_GROUPS, env_name
+from relay_shell.tools.registry import TOOLS
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=str)
@@ -18,7 +19,11 @@ def test_a_row(row) -> None:
     assert row.help.endswith(".") and row.audience
     text = row.default if row.kind in ("str", "path", "choice") else toml(row.default)
     assert from_env(row, str(text)) == row.default
-    assert (row.kind == "choice") == bool(row.choices)
+    assert (row.kind in ("choice", "names")) == bool(row.choices)
+
+
+def test_the_tool_groups_are_those_of_the_registry() -> None:
+    assert set(TOOL_GROUPS) == {tool.group for tool in TOOLS.values()}
 
 
 def test_the_environment_names_are_distinct() -> None:

@@ -10,7 +10,6 @@ from .errors import ConfigError, Problem
 from .table import Setting, env_name
 
 PATTERN_LENGTH = 4096
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -53,8 +52,9 @@ def _items(setting: Setting, value: Any) -> tuple[str, ...]:
         if not isinstance(item, str):
             raise ValueError(f"item {at} must be a string, not {_type(item)}")
         if setting.kind == "names":
-            if not _WORD.fullmatch(item):
-                raise ValueError(f"item {at} must be a word of a-z, 0-9 and _, not {item[:64]!r}")
+            if item not in setting.choices:
+                known = ", ".join(setting.choices)
+                raise ValueError(f"item {at} must be one of {known}, not {item[:64]!r}")
         else:
             _pattern(at, item)
     return tuple(value)

@@ -38,7 +38,7 @@ def bounds(setting: Setting) -> str:
             unit = f" {setting.unit}" if setting.unit else ""
             return f"{setting.low} to {setting.high}{unit}"
         case "names":
-            return f"list of at most {setting.high} words"
+            return f"list of {', '.join(setting.choices)}"
         case "patterns":
             return f"list of at most {setting.high} RE2 patterns"
         case "path":
@@ -98,7 +98,7 @@ def _property(row: Setting) -> dict[str, Any]:
         case "choice":
             shape = {"enum": list(row.choices)}
         case "names":
-            word = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
+            word = {"enum": list(row.choices)}
             shape = {"type": "array", "maxItems": row.high, "items": word}
         case "patterns":
             pattern = {"type": "string", "minLength": 1, "maxLength": PATTERN_LENGTH}

@@ -30,10 +30,14 @@ FRONT = "front"
 WORKER = "worker"
 
 
+TOOL_GROUPS = ("shell", "session", "output", "server")
+"""The groups of relay_shell.tools.registry, which this package may not import; a test compares."""
+
+
 class Setting(NamedTuple):
     """One setting.
 
-    `kind` is int, str, choice, path, names (a list of words) or patterns (a list of RE2 patterns).
+    `kind` is int, str, choice, path, names (a list of `choices`) or patterns (a list for RE2).
     `low` and `high` bound an int, else the characters of a str or path and the items of a list.
     `audience` names the processes that are told the value; `reload` says whether
     `systemctl reload relay-shell` applies a change, or only a restart does.
@@ -146,7 +150,8 @@ _ROWS: tuple[Setting, ...] = (
         "",
         (BROKER, FRONT, WORKER),
         True,
-        "Tool groups that are switched off for everybody; 'relay-shell(7)' lists the groups.",
+        "Tool groups that are switched off for everybody; relay-shell(7) says what is in them.",
+        TOOL_GROUPS,
     ),
     _int(
         "limits.timeout",
