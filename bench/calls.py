@@ -13,7 +13,7 @@ import json
 import os
 from typing import Any
 
-from bench.client import Agent, floor, rate, summary, timed
+from bench.client import Agent, cpu, floor, rate, summary, timed
 from bench.host import Host, arguments, host
 
 MEGABYTE = 1024 * 1024
@@ -89,6 +89,23 @@ async def _throughput(at: Host, rounds: int, found: dict[str, Any]) -> None:
         )
 
 
+async def _cost(at: Host, rounds: int, found: dict[str, Any]) -> None:
+    """CPU of each of our processes for a call, children not counted."""
+    before = set(workers())
+    agent = await Agent.connect(at.socket)
+    await agent.run(command="true")
+    pids = {"front": at.front, "broker": at.broker}
+    pids["worker"] = next(iter(set(workers()) - before), 0)
+    pids = {name: pid for name, pid in pids.items() if pid}
+    used = {name: cpu(pid) for name, pid in pids.items()}
+    count = max(rounds * 10, 100)
+    await timed(functools.partial(agent.run, command="true"), count)
+    found["CPU a call, ms"] = {
+        name: round((cpu(pid) - used[name]) * 1000 / count, 2) for name, pid in pids.items()
+    }
+    await agent.close()
+
+
 async def _memory(at: Host, found: dict[str, Any]) -> None:
     if not at.front:
         return
@@ -119,6 +136,7 @@ async def _memory(at: Host, found: dict[str, Any]) -> None:
 async def _measure(at: Host, rounds: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     await _latency(at, rounds, found)
+    await _cost(at, rounds, found)
     await _throughput(at, rounds, found)
     await _memory(at, found)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -140,3 +141,10 @@ def summary(times: list[float]) -> dict[str, float]:
         "p50": round(row[len(row) // 2], 2),
         "p95": round(row[math.ceil(len(row) * 0.95) - 1], 2),
     }
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used (proc(5), fields 14 and 15 of stat)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

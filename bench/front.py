@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 from time import perf_counter
 from typing import Any
 
-from bench.client import FIRST, Agent, first_response, floor, summary, timed
+from bench.client import FIRST, Agent, cpu, first_response, floor, summary, timed
 from bench.host import Host, arguments, host
 
 CALLS = 400
@@ -43,13 +42,6 @@ async def first_result(path: str) -> float:
     took = (perf_counter() - at) * 1000
     await agent.close()
     return took
-
-
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used (proc(5), fields 14 and 15 of stat)."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _measure(at: Host, rounds: int) -> dict[str, Any]:
