@@ -238,3 +238,18 @@ def test_follow_with_a_filter(spawn, audit):
     while found[-1]["principal"] != "unix:carol":
         found += read(1)
     assert {record["event"] for record in found} == {"deny"}
+
+
+def test_a_standalone_record_is_pointed_at(cli, tmp_path):
+    (tmp_path / "relay-shell").mkdir()
+    (tmp_path / "relay-shell/audit.jsonl").touch()
+    env = {
+        "XDG_STATE_HOME": str(tmp_path),
+        "RELAY_SHELL_PATHS_AUDIT": "/nonexistent/audit.jsonl",
+        "RELAY_SHELL_PATHS_OPERATOR": "/nonexistent/operator.sock",
+    }
+    done = cli("audit", "tail", env=env)
+    assert done.status == 69
+    assert done.err.splitlines()[1] == (
+        f"'relay-shell stdio' kept a record of its own: --file {tmp_path}/relay-shell/audit.jsonl"
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evidence.reader import Filter, iter_records
+from ..wire.errors import RelayError
 from .operator import Operator
 
 Record = dict[str, Any]
@@ -136,4 +137,19 @@ def source(file: str | None, path: Path, socket: str | None) -> Files | Desk:
     if file is not None:
         Path(file).open("rb").close()
         return Files(Path(file))
-    return Files(path) if readable(path) else Desk(socket)
+    if readable(path):
+        return Files(path)
+    try:
+        return Desk(socket)
+    except RelayError as error:
+        own = standalone()
+        if error.kind == "Unavailable" and own.exists():
+            error.next_step = f"'relay-shell stdio' kept a record of its own: --file {own}"
+        raise
+
+
+def standalone() -> Path:
+    """The record of `relay-shell stdio` (XDG Base Directory Specification, XDG_STATE_HOME)."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(state) if state.startswith("/") else Path.home() / ".local/state"
+    return home / "relay-shell/audit.jsonl"

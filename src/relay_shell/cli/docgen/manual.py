@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from ...evidence.events import EVENTS
 from ...evidence.record import FIELDS, journal_name
@@ -48,7 +49,8 @@ def synopsis(path: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
 
 def _head(path: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
     title = " ".join(path)
-    text = _escape((parser.description or "").strip())
+    text = (parser.description or "").strip()
+    text = _escape(text if "\n" in text else textwrap.fill(text, 98))
     lines = [title, "-" * len(title), "", f"``{synopsis(path, parser)}``", "", text]
     epilog = parser.epilog or ""
     if epilog.startswith("examples:\n"):
