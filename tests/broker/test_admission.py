@@ -232,8 +232,10 @@ def test_a_call_id_is_used_once_at_a_time(tmp_path: Path) -> None:
         assert "in use" in await worker.begin_refused("k-1")
         for call in ("", "a b", "x" * 65, "k\n1", "é"):
             assert "Protocol" in await worker.begin_refused(call)
+        await worker.end("k-1")
+        assert "in use" in await worker.begin_refused("k-1")
         assert len(office.records("intent")) == 1
-        assert len(office.records("rejected", what="begin-call")) == 6
+        assert len(office.records("rejected", what="begin-call")) == 7
 
     story(tmp_path, tell)
 
@@ -278,6 +280,16 @@ def test_an_end_without_a_begin_is_noted_as_a_claim(tmp_path: Path) -> None:
         assert office.records("outcome") == []
         (note,) = office.records("note")
         assert note["what"] == "late-end" and note["call_id"] == "k-never"
+
+    story(tmp_path, tell)
+
+
+def test_an_end_that_is_told_twice_is_recorded_once(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1")
+        assert await worker.end("k-1") == await worker.end("k-1") == {}
+        assert len(office.records("outcome")) == 1 and office.records("note") == []
 
     story(tmp_path, tell)
 

@@ -88,7 +88,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), json_values), st.integers(256, 1024))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_anything_that_json_can_say_is_described(args: dict[str, Any], limit: int) -> None:
     facts = arguments.describe(args, redact, limit)
     assert len(facts.sha256) == 64 and facts.length > 0

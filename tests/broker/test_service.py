@@ -91,24 +91,26 @@ def test_a_reload_with_an_error_keeps_what_is_in_force(tmp_path: Path) -> None:
     async def tell(machine: Machine) -> None:
         _, worker = await machine.at_work()
         toml = tmp_path / "etc" / "relay-shell.toml"
-        for text, why in (
-            ('[policy]\nmode = "guarded"\nmood = 1\n', "relay-shell.toml:3"),
-            ('[policy]\nmode = "guarded"\ndeny = ["(a)\\\\1"]\n', "deny"),
+        for n, (text, why) in enumerate(
+            (
+                ('[policy]\nmode = "guarded"\nmood = 1\n', "relay-shell.toml:3"),
+                ('[policy]\nmode = "guarded"\ndeny = ["(a)\\\\1"]\n', "deny"),
+            )
         ):
             toml.write_text(text)
             hangup(machine)
             await until(lambda: ready(machine))
             line = [text for text in machine.states() if text.startswith("STATUS=")][-1]
             assert "reload refused" in line and why in line
-            assert (await worker.begin("k-1", "rm -rf /srv"))["decision"] == "allow"
-            await worker.end("k-1")
+            assert (await worker.begin(f"k-{n}", "rm -rf /srv"))["decision"] == "allow"
+            await worker.end(f"k-{n}")
             assert why in machine.records("config")[-1]["error"]
             operator = await machine.operator()
             assert why in (await operator.ask("status"))["status"]["reload_error"]
         toml.write_text('[policy]\nmode = "guarded"\n')
         hangup(machine)
         await until(lambda: ready(machine))
-        assert (await worker.begin("k-2", "rm -rf /srv"))["decision"] == "deny"
+        assert (await worker.begin("k-9", "rm -rf /srv"))["decision"] == "deny"
         assert not any("refused" in text for text in machine.states())
 
     tell_machine(tmp_path, tell)

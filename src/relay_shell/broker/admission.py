@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -33,6 +33,9 @@ HEAVY = 16
 REASON = 512
 """Characters of one reason in the record."""
 
+ENDED = 4096
+"""Calls whose end is remembered, for a worker that lost its link before the answer."""
+
 _OUTCOME = ("exit", "signal", "sha256", "bytes", "truncated", "cpu_ms", "mem_peak", "survivors")
 
 
@@ -54,6 +57,7 @@ class Admission:
         # Classification and redaction of large arguments leave the loop to the others.
         self._pool = ThreadPoolExecutor(1, "relay-admission")
         self._typed = Typed()
+        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._preparing: Counter[str] = Counter()
         self._heavy = 0
 
@@ -74,7 +78,8 @@ class Admission:
         call_id, tool = body["call"], body["tool"]
         identity = self._identity(worker, body)
         self._begun_again(worker, call_id)
-        if not ID.fullmatch(call_id) or call_id in state.calls:
+        used = call_id in state.calls or (worker.id, call_id) in self._ended
+        if used or not ID.fullmatch(call_id):
             raise self._unfit(worker, identity, "call", "malformed call id, or one in use")
         limit = state.settings["limits.calls"]
         if state.calls.count(worker.id) + self._preparing[worker.id] >= limit:
@@ -266,6 +271,9 @@ class Admission:
         facts["duration_ms"] = body["duration_ms"]
         facts["error"] = str(state.judge.redact(error)) if error else None
         call = state.calls.find(body["call"])
+        if call is None and (worker.id, body["call"]) in self._ended:
+            # The worker did not hear the first answer.
+            return {}
         if call is None or call.worker != worker.id:
             # The call was given up as interrupted, or never began: say what is claimed of it.
             state.floods.record(
@@ -280,6 +288,9 @@ class Admission:
             )
             return {}
         state.calls.remove(call)
+        self._ended[worker.id, call.id] = None
+        if len(self._ended) > ENDED:
+            self._ended.popitem(last=False)
         state.changed()
         if call.aborted and facts["error"] is None:
             facts["error"] = call.aborted

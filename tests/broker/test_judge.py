@@ -1,0 +1,57 @@
+"""Classification, rules, mode and ceiling put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relay_shell.broker.judge import Judge, redactor
+from relay_shell.broker.principals import Access
+from relay_shell.config.settings import Settings
+from relay_shell.wire.errors import RelayError
+
+OPEN = Access("open", 3, ("*",))
+
+
+def judge(**values: Any) -> Judge:
+    return Judge(Settings({f"policy.{name}": value for name, value in values.items()}), redactor())
+
+
+def test_the_tier_comes_with_its_reasons() -> None:
+    found = judge().decide("shell_exec", {"command": "rm -rf /srv"}, OPEN, [])
+    assert found.allowed and found.tier == 3 and found.reasons
+    assert judge().decide("no_such_tool", {}, OPEN, []).tier == 3
+
+
+def test_resolved_hosts_meet_the_rules_beside_those_named() -> None:
+    rules = judge(deny=(r"^10\.0\.0\.1$", "^db-alias$"))
+    args = {"command": "uptime", "hosts": ["web-alias"]}
+    assert rules.decide("ssh_fanout", args, OPEN, ["10.0.0.2"]).allowed
+    assert not rules.decide("ssh_fanout", args, OPEN, ["10.0.0.1"]).allowed
+    assert not rules.decide("ssh_fanout", args, OPEN, ["0x0a000001"]).allowed
+    args = {"command": "uptime", "hosts": ["db-alias"]}
+    assert not rules.decide("ssh_fanout", args, OPEN, ["10.0.0.2"]).allowed
+
+
+def test_access_narrows_the_settings() -> None:
+    rules = judge()
+    args = {"command": "touch /srv/x"}
+    assert rules.decide("shell_exec", args, OPEN, []).allowed
+    assert not rules.decide("shell_exec", args, Access("open", 0, ()), []).allowed
+    denied = rules.decide("shell_exec", args, Access("readonly", 3, ()), [])
+    assert not denied.allowed and denied.mode == "readonly" and denied.hint
+
+
+def test_a_bad_rule_is_named() -> None:
+    with pytest.raises(RelayError, match="allow: pattern 2") as caught:
+        judge(allow=("good", "("))
+    assert caught.value.kind == "Config"
+
+
+def test_the_redactor_returns_plain_values() -> None:
+    redact = redactor()
+    value = {"env": {"PASSWORD": "hunter22"}, "n": [1, None, True], "command": "ls"}
+    shown = redact(value)
+    assert "hunter22" not in str(shown) and shown["n"] == [1, None, True]
+    assert redact("plain text") == "plain text"
