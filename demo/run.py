@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,14 @@ from appliance.machine import Machine, rootfs  # noqa: E402
 
 def step(text: str) -> None:
     print(f"\n== {text}", flush=True)
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> int:
+    """The exit status; 124 if it takes longer, as timeout(1) would say."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return 124
 
 
 def main() -> int:
@@ -38,8 +47,10 @@ def main() -> int:
         machine.put(TREE / "demo/conversation.py", "/usr/local/bin/conversation")
 
         step("alice's agent: a conversation over `relay-shell connect`")
-        talk = machine.popen("/usr/bin/python3", "/usr/local/bin/conversation", user="alice")
-        held = talk.wait(300)
+        # The client's SDK is the one in the package: the machine has no other.
+        bundle = {"PYTHONPATH": "/usr/lib/relay-shell/vendor"}
+        talk = machine.popen("python3", "/usr/local/bin/conversation", user="alice", env=bundle)
+        held = wait(talk, 120)
 
         step("systemctl list-units 'relay-shell*'")
         print(machine.out("systemctl", "list-units", "--no-pager", "--no-legend", "relay-shell*"))
@@ -49,6 +60,7 @@ def main() -> int:
         trail = machine.out("journalctl", "--unit=relay-shell", "--output=cat", "--no-pager")
         print(trail)
         if held or not trail:
+            print(machine.out("journalctl", "--no-pager", "--unit=relay-shell*"))
             print("the demonstration failed", file=sys.stderr)
             return 1
     return 0

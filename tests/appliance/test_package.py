@@ -116,6 +116,14 @@ def test_every_module_is_byte_compiled(machine: Machine) -> None:
     assert missing == ""
 
 
+def test_the_programs_run_isolated_from_site_and_environment(machine: Machine) -> None:
+    first = machine.shell(
+        "head -qn1 /usr/bin/relay-shell /usr/lib/relay-shell/relay-shell-front"
+        " /usr/lib/relay-shell/relay-shell-broker /usr/lib/relay-shell/relay-shell-worker"
+    )
+    assert set(first.splitlines()) == {"#!/usr/bin/python3 -IS"}
+
+
 def test_the_bundle_is_whole(machine: Machine) -> None:
     """What the lock names imports, from the bundle and Debian's packages together."""
     machine.run(
