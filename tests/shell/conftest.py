@@ -26,6 +26,7 @@ class Call:
     def __init__(self, ident: str = "k-test", enforcement: str = "none") -> None:
         self.id = ident
         self.enforcement = enforcement
+        self.listening = True
         self.partial: Any = None
         self.said: list[str] = []
 

@@ -18,6 +18,12 @@ TIDY = 1.0
 """Seconds between two looks for zombies while anything runs."""
 
 
+_own: set[int] = set()
+_live: set[str] = set()
+"""Main processes and owners of the whole process: several workers may share it (standalone), and
+what one of them started is no orphan to the others."""
+
+
 class Children:
     """The direct children of this process.
 
@@ -28,37 +34,44 @@ class Children:
 
     def __init__(self, groups: Groups | None) -> None:
         self.groups = groups
-        self._own: set[int] = set()
-        self._live: set[str] = set()
         self._session = os.getsid(0)
         self._list = _open_list()
         self._leftover: list[Group] = []
+        self._mine = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, pid: int, owner: str) -> None:
         """Register a main process; only who registered it reaps it."""
-        self._own.add(pid)
-        self._live.add(owner)
+        _own.add(pid)
+        _live.add(owner)
+        self._mine += 1
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TIDY, self._tick)
 
     def discard(self, pid: int, owner: str) -> None:
         """Forget a main process that has been reaped and whose tree has ended."""
-        self._own.discard(pid)
-        self._live.discard(owner)
+        _own.discard(pid)
+        _live.discard(owner)
+        self._mine -= 1
 
-    def reap(self) -> None:
-        """Collect orphans that have ended; their zombies count against TasksMax."""
+    def reap(self) -> list[int]:
+        """Collect orphans that have ended, and return those that live.
+
+        Zombies count against TasksMax.
+        """
+        alive = []
         for pid in self._orphans():
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    alive.append(pid)
+        return alive
 
     def orphans_of(self, owner: str) -> list[int]:
-        """Orphans that `owner` left, and those that belong to nothing alive."""
+        """Living orphans that `owner` left, and those that belong to nothing alive."""
         found = []
-        for pid in self._orphans():
+        for pid in self.reap():
             whose = self._owner(pid)
-            if whose == owner or whose not in self._live:
+            if whose == owner or whose not in _live:
                 found.append(pid)
         return found
 
@@ -71,7 +84,7 @@ class Children:
         self.reap()
         if self._leftover:
             self._leftover = [group for group in self._leftover if not group.remove()]
-        return bool(self._leftover or self._own)
+        return bool(self._leftover or self._mine)
 
     def _tick(self) -> None:
         self._timer = None
@@ -95,7 +108,7 @@ class Children:
             pids = [int(pid) for pid in os.pread(self._list, 1 << 20, 0).split()]
         else:
             pids = _scan(os.getpid())
-        return [pid for pid in pids if pid not in self._own and self._inherited(pid)]
+        return [pid for pid in pids if pid not in _own and self._inherited(pid)]
 
     def _inherited(self, pid: int) -> bool:
         # All that is started here begins a session; a child in our own session is some library's.
@@ -115,9 +128,7 @@ class Children:
         call = None
         for variable in variables:
             if variable.startswith(b"RELAY_SHELL_SESSION="):
-                # The handle is "s<N>.<worker>", the owner "session-s<N>".
-                handle = variable[20:].decode("ascii", "replace")
-                return "session-" + handle.partition(".")[0]
+                return "session-" + variable[20:].decode("ascii", "replace")
             if variable.startswith(b"RELAY_SHELL_CALL="):
                 call = "call-" + variable[17:].decode("ascii", "replace")
         return call

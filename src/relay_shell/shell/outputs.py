@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
-from .paging import Pages
+
+if TYPE_CHECKING:
+    from .paging import Pages
 
 SHARE = 2
 """One output may take this part of the space (a half), so that it cannot displace all others."""
@@ -137,6 +139,8 @@ class OutputStore:
         spill = streams.get(stream)
         if spill is None:
             raise RelayError("NotFound", reason=f"{stream} of {handle} was short: it was shown")
+        from .paging import Pages
+
         return Pages(spill, stream, self._settings.get("limits.output_max", 1 << 20))
 
     def clear(self) -> None:

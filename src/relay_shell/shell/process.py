@@ -43,15 +43,19 @@ class Process:
     ) -> None:
         self.pid = pid
         self.tree = tree
-        self.exited = False
         self._on_exit = on_exit
         self._children = children
         self._loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(pid)
         self._loop.add_reader(self._pidfd, self._ended)
 
+    @property
+    def exited(self) -> bool:
+        """Whether the main process has ended."""
+        return self.tree.exited
+
     def _ended(self) -> None:
-        self.exited = True
+        self.tree.exited = True
         self._close()
         self._on_exit()
 

@@ -21,6 +21,13 @@ from .tree import Ended
 DRAIN = 0.25
 """Seconds that background processes have to write their last after the command has ended."""
 
+SHORT = 0.002
+"""Seconds that a command may run before its pipes are watched; till then they just fill.
+
+Most commands end sooner. Watching their pipes too would double the events of each call, and one
+that writes more than a pipe holds (64 KiB) waits no longer than this.
+"""
+
 PROGRESS = 1.0
 """Seconds between two looks at the output for progress."""
 
@@ -40,6 +47,8 @@ class Caller(Protocol):
 
     id: str
     enforcement: str
+    listening: bool
+    """Whether anybody wants progress."""
     partial: Any
     """Set to the `Completed` of a run that was cancelled."""
 
@@ -164,7 +173,8 @@ class Shell:
         finally:
             for fd in opened:
                 os.close(fd)
-        running.report(call.progress)
+        if call.listening:
+            running.report(call.progress)
         try:
             await running.end
             return await running.finish()
@@ -188,21 +198,26 @@ class Shell:
 class _Stream:
     """The reading end of a pipe and what came through it."""
 
-    __slots__ = ("_loop", "_on_end", "_wide", "capture", "fd", "sink")
+    __slots__ = ("_loop", "_on_end", "_watched", "_wide", "capture", "fd", "sink")
 
     def __init__(self, capture: Capture, on_end: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
-        self._wide = False
+        self._watched = self._wide = False
         self.capture = capture
         self.fd, self.sink = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
 
     def begin(self) -> None:
-        """Read from now on; the writing end is the command's alone."""
+        """The command has its own copy of the writing end by now."""
         os.close(self.sink)
         self.sink = -1
-        self._loop.add_reader(self.fd, self.read)
+
+    def watch(self) -> None:
+        """Read whenever there is something."""
+        if self.fd >= 0 and not self._watched:
+            self._watched = True
+            self._loop.add_reader(self.fd, self.read)
 
     def read(self) -> None:
         """Take what is there, within the budget of one turn."""
@@ -237,7 +252,8 @@ class _Stream:
             os.close(self.sink)
             self.sink = -1
         if self.fd >= 0:
-            self._loop.remove_reader(self.fd)
+            if self._watched:
+                self._loop.remove_reader(self.fd)
             os.close(self.fd)
             self.fd = -1
 
@@ -291,6 +307,11 @@ class _Running:
             stream.begin()
         self._timeout = timeout
         self._timers.append(self._loop.call_later(timeout, self._expire))
+        self._timers.append(self._loop.call_later(SHORT, self._watch))
+
+    def _watch(self) -> None:
+        for stream in self._streams():
+            stream.watch()
 
     def abandon(self) -> None:
         """Give back what a command that did not start would have used."""
@@ -309,8 +330,7 @@ class _Running:
                 progress(self._out.capture.last_lines(3, 1000))
             else:
                 progress("")
-            self._timers.append(self._loop.call_later(PROGRESS, tick))
-            del self._timers[1:-1]
+            self._timers[-1] = self._loop.call_later(PROGRESS, tick)
 
         self._timers.append(self._loop.call_later(PROGRESS, tick))
 
@@ -350,6 +370,7 @@ class _Running:
         return completed
 
     async def _drain(self) -> None:
+        self._watch()
         self._drained = self._loop.create_future()
         timer = self._loop.call_later(DRAIN, self._stop_draining)
         try:

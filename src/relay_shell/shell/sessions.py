@@ -106,14 +106,13 @@ class SessionTable:
         if len(self.running()) >= most:
             raise RelayError("Busy", reason=f"{most} sessions are open; end one by session_kill")
         self._make_room(most)
-        name = f"s{self._next}"
-        handle = f"{name}.{self._worker}"
+        handle = f"s{self._next}.{self._worker}"
         variables = environment.build(
             self._account, self._settings, env, call_id=call.id, session=handle
         )
         session = Session(
             handle,
-            f"session-{name}",
+            f"session-{handle}",
             argv,
             self._children,
             env=variables,

@@ -39,10 +39,12 @@ class Tree:
         self.owner = owner
         self.pid = pid
         self.group = group
+        self.exited = False
+        """Whether the main process has ended; what it had forked is orphaned then."""
         self._children = children
 
     def members(self) -> set[int]:
-        """Processes that are alive, the main process included while it is."""
+        """Processes that are alive, the main process included while it is; orphans are reaped."""
         orphans = self._children.orphans_of(self.owner)
         if self.group is not None:
             found = set(self.group.pids())
@@ -51,7 +53,9 @@ class Tree:
                 found.update(descendants(orphan))
             return found
         found = set()
-        for root in (self.pid, *orphans):
+        if not self.exited:
+            orphans.append(self.pid)
+        for root in orphans:
             if alive(root):
                 found.add(root)
             found.update(descendants(root))
@@ -59,7 +63,6 @@ class Tree:
 
     def rest(self) -> set[int]:
         """Members other than the main process."""
-        self._children.reap()
         return self.members() - {self.pid}
 
     def signal(self, number: int) -> None:
@@ -74,7 +77,6 @@ class Tree:
         killed: set[int] = set()
         pause = 0.001
         while True:
-            self._children.reap()
             members = self.members()
             if not members:
                 return Ended(len(killed), 0)

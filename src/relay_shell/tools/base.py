@@ -112,6 +112,8 @@ class Call(Protocol):
     tier: int
     enforcement: str
     """none | readonly: how the broker's verdict says that commands must run."""
+    listening: bool
+    """Whether the client asked for progress."""
     partial: Any
     """What a cancelled run had produced (relay_shell.shell.run.Completed), for the record."""
     services: Services

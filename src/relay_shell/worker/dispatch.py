@@ -39,6 +39,7 @@ class LiveCall:
         self.tool: str = body["tool"]
         self.tier = 0
         self.enforcement = "none"
+        self.listening = say is not None
         self.partial: Any = None
         self.services = services
         self.phase = BEGINNING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..shell.cgroup import Groups
@@ -12,8 +12,10 @@ from ..shell.children import Children
 from ..shell.environment import Account
 from ..shell.outputs import OutputStore
 from ..shell.run import Shell
-from ..shell.sessions import SessionTable
 from .broker import BrokerLink
+
+if TYPE_CHECKING:
+    from ..shell.sessions import SessionTable
 
 LIMITS = (
     "limits.timeout",
@@ -61,9 +63,35 @@ class WorkerServices:
         worker = identity["worker"]
         self.outputs = OutputStore(worker, settings, self.account.tmp)
         self.shell = Shell(self.children, self.outputs, self.account, settings)
-        self.sessions = SessionTable(
-            worker, self.children, self.account, settings, broker.note, changed
-        )
+        self._changed = changed
+        self._sessions: SessionTable | None = None
+
+    @property
+    def sessions(self) -> SessionTable:
+        """The sessions; their modules are loaded by the first who asks."""
+        if self._sessions is None:
+            from ..shell.sessions import SessionTable
+
+            self._sessions = SessionTable(
+                self._identity["worker"],
+                self.children,
+                self.account,
+                self.settings,
+                self._broker.note,
+                self._changed,
+            )
+        return self._sessions
+
+    @property
+    def held(self) -> int:
+        """How many sessions there are, ended ones with output included."""
+        return 0 if self._sessions is None else len(self._sessions)
+
+    def running(self) -> list[str]:
+        """A line for each session whose program runs."""
+        if self._sessions is None:
+            return []
+        return [f"{s.handle} {s.title[:100]}" for s in self._sessions.running()]
 
     async def audit_tail(self, count: int, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """This principal's last records; the broker looks at nobody else's."""
@@ -97,7 +125,7 @@ class WorkerServices:
             "ceiling": identity["ceiling"],
             "command_shell": str(self.settings.get("worker.shell", "/bin/bash")),
             "home": self.account.home,
-            "sessions": len(self.sessions.running()),
+            "sessions": len(self.running()),
             "containment": contained,
             "limits": {
                 name.partition(".")[2]: self.settings[name]
@@ -108,7 +136,8 @@ class WorkerServices:
 
     async def close(self) -> None:
         """End every session and release what is held."""
-        await self.sessions.close()
+        if self._sessions is not None:
+            await self._sessions.close()
         self.outputs.clear()
         self.children.tidy()
         self.children.close()

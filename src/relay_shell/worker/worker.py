@@ -191,7 +191,7 @@ class Worker:
     def _held(self) -> tuple[int, int]:
         if self._services is None:
             return 0, 0
-        return len(self._services.sessions), len(self._services.outputs)
+        return self._services.held, len(self._services.outputs)
 
     def _unpark(self) -> None:
         if self._parked is not None:
@@ -215,7 +215,7 @@ class Worker:
         if self._dispatch is None or self._services is None:
             return
         calls = list(self._dispatch.live)
-        sessions = [f"{s.handle} {s.title[:100]}" for s in self._services.sessions.running()]
+        sessions = self._services.running()
         self._broker.notify("busy", {"calls": calls, "sessions": sessions})
         if self._own_process:
             state = "parked" if not self._conns else f"{len(calls)} calls"
