@@ -8,7 +8,6 @@ import lzma
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from .errors import EvidenceError
 from .files import seekable, tail
 from .journal import Journal
 from .record import GENESIS, MAX_LINE, VERSION, check
+from .sync import GroupSync, running_loop
 from .unfinished import unfinished
-
-SYNC_WITHIN = 1.0
-"""Seconds after which a record that nobody waits for is durable too."""
 
 RETRY = 3.0
 """Seconds between attempts to write again after a failure, besides each new call's own."""
@@ -68,22 +65,15 @@ class Writer:
         self._since = ""
         self._refused = 0
         self._doubtful = 0
-        self._written = self._durable = 0
-        self._records = self._bytes = self._syncs = self._torn = self._rotations = 0
-        self._largest_batch = 0
-        self._slowest_sync = 0.0
-        self._waiters: list[asyncio.Future[None]] = []
-        self._syncing = False
-        self._retired: list[int] = []
+        self._records = self._bytes = self._torn = self._rotations = 0
         self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._pool = ThreadPoolExecutor(1, "relay-evidence")
+        self._sync = GroupSync(lambda: self._file.fd if self._file else None, self._unsynced)
         try:
             self._open()
         except EvidenceError as error:
             if error.cause == "locked":
-                self._pool.shutdown()
+                self._sync.stop()
                 raise
             self._fail(error)
 
@@ -106,16 +96,13 @@ class Writer:
         if not durable:
             return self.append_now(facts)
         record = self._append(facts)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._sync()
-        await waiter
+        await self._sync.wait()
         return record
 
     def append_now(self, facts: Mapping[str, Any]) -> Record:
         """Record facts without waiting for the disk; see `append` with durable=False."""
         record = self._append(facts)
-        self._sync_soon()
+        self._sync.soon()
         return record
 
     def _append(self, facts: Mapping[str, Any]) -> Record:
@@ -152,75 +139,12 @@ class Writer:
             raise self._fail(error) from None
         record["prev"], record["chain"] = self._head, chain
         self._seq, self._head = self._seq + 1, chain
-        self._written = self._seq
+        self._sync.written = self._seq
         self._records += 1
         self._bytes += len(line)
         if self.journal is not None:
             self.journal.send(record)
         return record
-
-    # ---- durability ----------------------------------------------------------------------
-
-    def _sync(self) -> None:
-        """Start a sync unless one runs; whoever waits then is served by the next."""
-        if self._syncing or self._closed or self._file is None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        waiters, self._waiters = self._waiters, []
-        self._syncing = True
-        self._largest_batch = max(self._largest_batch, len(waiters))
-        started, target, fd = time.perf_counter(), self._written, self._file.fd
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, os.fdatasync, fd)
-        future.add_done_callback(lambda done: self._synced(done, waiters, target, started))
-
-    def _synced(
-        self,
-        done: asyncio.Future[None],
-        waiters: list[asyncio.Future[None]],
-        target: int,
-        started: float,
-    ) -> None:
-        self._syncing = False
-        self._syncs += 1
-        self._slowest_sync = max(self._slowest_sync, time.perf_counter() - started)
-        for fd in self._retired:
-            os.close(fd)
-        self._retired.clear()
-        error = done.exception() if not done.cancelled() else OSError(5, "sync was cancelled")
-        if error is None:
-            self._durable = max(self._durable, target)
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            if self._waiters:
-                self._sync()
-            elif self._durable < self._written:
-                self._sync_soon()
-            return
-        if not isinstance(error, OSError):
-            error = OSError(5, str(error))
-        # fsync(2) reports a lost write once; what was written since the last success is in doubt.
-        self._doubtful = self._doubtful or self._durable + 1
-        waiters += self._waiters
-        self._waiters = []
-        failure = self._fail(EvidenceError.of(error, self.path))
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(failure)
-
-    def _sync_soon(self) -> None:
-        if self._timer is None and not self._syncing and not self._closed:
-            loop = _loop()
-            if loop is not None:
-                self._timer = loop.call_later(SYNC_WITHIN, self._sync_due)
-
-    def _sync_due(self) -> None:
-        self._timer = None
-        if self._durable < self._written:
-            self._sync()
 
     # ---- opening, rotation ---------------------------------------------------------------
 
@@ -240,7 +164,7 @@ class Writer:
         self._file = file
         if last is not None:
             self._seq, self._head = last.seq, last.chain
-        self._written = self._durable = self._seq
+        self._sync.written = self._sync.durable = self._seq
         if last is None and unseen:
             # Whether this is the first file ever cannot be told; a verifier can.
             self._put({"event": "rotate", "detail": str(self.path), "error": unseen})
@@ -267,15 +191,12 @@ class Writer:
             try:
                 os.fdatasync(old)
             except OSError as error:
-                self._doubtful = self._doubtful or self._durable + 1
-                raise EvidenceError.of(error, self.path) from None
+                self._doubt()
+                failure = EvidenceError.of(error, self.path)
+                self._sync.fail(failure)
+                raise failure from None
             finally:
-                # A sync of the old descriptor may still run in the thread.
-                self._retired.append(old)
-                if not self._syncing:
-                    for fd in self._retired:
-                        os.close(fd)
-                    self._retired.clear()
+                self._sync.retire(old)
         except EvidenceError as error:
             raise self._fail(error) from None
         self._rotations += 1
@@ -283,6 +204,14 @@ class Writer:
         return True
 
     # ---- trouble -------------------------------------------------------------------------
+
+    def _unsynced(self, error: OSError) -> EvidenceError:
+        self._doubt()
+        return self._fail(EvidenceError.of(error, self.path))
+
+    def _doubt(self) -> None:
+        # fsync(2) reports a lost write once; what was written since the last success is in doubt.
+        self._doubtful = self._doubtful or self._sync.durable + 1
 
     def _fail(self, error: EvidenceError) -> EvidenceError:
         self._refused += 1
@@ -307,7 +236,7 @@ class Writer:
             raise EvidenceError("closed")
         facts: Record = {"since": self._since, "refused": self._refused}
         if self._doubtful:
-            facts["doubtful"] = [self._doubtful, self._written]
+            facts["doubtful"] = [self._doubtful, self._sync.written]
         was, self.trouble = self.trouble, None
         assert was is not None
         try:
@@ -319,18 +248,20 @@ class Writer:
             os.fdatasync(self._file.fd)
         except (EvidenceError, OSError) as error:
             if not isinstance(error, EvidenceError):
+                self._doubt()
                 error = EvidenceError.of(error, self.path)
+                self._sync.fail(error)
             self.trouble, self._refused = error, int(facts["refused"]) + 1
             self._retry_soon()
             raise error from None
         self._since, self._refused, self._doubtful = "", 0, 0
-        self._durable = self._written
+        self._sync.durable = self._sync.written
         if self._on_state is not None:
             self._on_state(None)
 
     def _retry_soon(self) -> None:
         if self._retry is None and not self._closed:
-            loop = _loop()
+            loop = running_loop()
             if loop is not None:
                 self._retry = loop.call_later(RETRY, self._retry_due)
 
@@ -362,12 +293,9 @@ class Writer:
             "state": self.trouble.cause if self.trouble else "ok",
             "seq": self._seq,
             "chain": self._head,
-            "unsynced": self._written - self._durable,
             "records": self._records,
             "bytes": self._bytes,
-            "syncs": self._syncs,
-            "slowest_sync_ms": round(self._slowest_sync * 1000, 3),
-            "largest_batch": self._largest_batch,
+            **self._sync.status(),
             "rotations": self._rotations,
             "torn": self._torn,
         }
@@ -391,25 +319,19 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        for timer in (self._timer, self._retry):
-            if timer is not None:
-                timer.cancel()
-        self._pool.shutdown()
+        if self._retry is not None:
+            self._retry.cancel()
+        self._sync.stop()
         failure: EvidenceError | None = None
         if self._file is not None:
             try:
                 os.fdatasync(self._file.fd)
-                self._durable = self._written
+                self._sync.durable = self._sync.written
             except OSError as error:
                 failure = EvidenceError.of(error, self.path)
             self._file.close()
             self._file = None
-        for waiter in self._waiters:
-            if not waiter.done():
-                if failure is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(failure)
+        self._sync.release(failure)
         self.trouble = self.trouble or EvidenceError("closed")
         if self.journal is not None:
             self.journal.close()
@@ -431,13 +353,6 @@ def _seam(active: Active, older: list[Path]) -> Link | None:
             reason = error if isinstance(error, OSError) else OSError(5, str(error))
             raise EvidenceError.of(reason, path) from None
     return None
-
-
-def _loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 @lru_cache(maxsize=1)
