@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from broker.office import Office, records_of, story, until
 from relay_shell.broker import admission as admission_module
+from relay_shell.broker.judge import Judge
 from relay_shell.evidence import canonical
 
 
@@ -327,8 +329,30 @@ def test_a_freeze_between_intent_and_verdict_wins(
     story(tmp_path, tell)
 
 
+def test_costly_commands_are_judged_away_from_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: dict[str, bool] = {}
+    real = Judge.decide
+
+    def decide(self: Judge, tool: str, args: Any, *more: Any) -> Any:
+        where[args["command"]] = threading.current_thread() is threading.main_thread()
+        return real(self, tool, args, *more)
+
+    monkeypatch.setattr(Judge, "decide", decide)
+
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1", "df -h")
+        await worker.begin("k-2", "{a,b}" * 10)
+        await worker.ask("explain", {"args": {"args": {"command": "{c,d}" * 10}}})
+
+    story(tmp_path, tell)
+    assert where == {"df -h": True, "{a,b}" * 10: False, "{c,d}" * 10: False}
+
+
 def test_too_many_large_calls_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission_module, "HEAVY", 2)
+    monkeypatch.setattr(admission_module, "LARGE_EACH", 2)
 
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()

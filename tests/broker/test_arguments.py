@@ -72,12 +72,34 @@ def test_many_small_items_are_bounded() -> None:
     assert len(text) <= 4096
 
 
-def test_heavy_is_told_without_looking_at_everything() -> None:
-    assert not arguments.heavy({"command": "df -h", "env": {"A": "b"}})
-    assert arguments.heavy({"command": "x" * 20_000})
-    assert arguments.heavy({"argv": [""] * 10_000})
-    assert arguments.heavy({"x" * 20_000: 1})
-    assert arguments.heavy({"a": {"b": [{"c": "x" * 20_000}]}})
+@pytest.mark.parametrize(
+    "command",
+    [
+        "df -h",
+        "systemctl status nginx --no-pager",
+        "journalctl -u ssh --since '1 hour ago' | grep -i fail | sort | uniq -c | tail -n 20",
+        'cd /srv && for f in *.log; do grep -c ERR "$f" > /dev/null || echo "$f"; done',
+    ],
+)
+def test_what_agents_usually_send_is_light(command: str) -> None:
+    assert arguments.cost({"command": command, "timeout": 60}, 10**6) <= arguments.LIGHT
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"command": "{a,b}{a,b}{a,b}{a,b}{a,b}"},
+        {"command": "echo {1..9999}"},
+        {"command": "a;" * 100},
+        {"command": "eval " * 100},
+        {"script": "x" * 20_000},
+        {"argv": [""] * 10_000},
+        {"x" * 20_000: 1},
+        {"a": {"b": [{"c": "x" * 20_000}]}},
+    ],
+)
+def test_what_could_be_costly_is_not_light(args: dict[str, Any]) -> None:
+    assert arguments.cost(args, arguments.LIGHT) > arguments.LIGHT
 
 
 json_values = st.recursive(

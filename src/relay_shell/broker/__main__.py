@@ -79,6 +79,9 @@ def run(settings: Settings, load: Callable[[], Settings]) -> int:
     redact = redactor()
     prove(redact)
 
+    # A thread that judges a long command gives way to the loop this often, in seconds.
+    sys.setswitchinterval(0.001)
+
     async def serve() -> int:
         journal = Journal(settings["evidence.journal"], settings["evidence.spool_bytes"])
         broker = Broker(settings, redact=redact, accounts=accounts, journal=journal)

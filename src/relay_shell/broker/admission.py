@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..evidence.errors import EvidenceError
@@ -27,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
-HEAVY = 16
-"""Large calls that may be in preparation at once, in all; each may hold `messages.ARGUMENTS`."""
+LARGE_EACH, LARGE_ALL = 4, 32
+"""Large calls in preparation at once, of one principal and in all; each may hold
+`messages.ARGUMENTS`."""
 
 REASON = 512
 """Characters of one reason in the record."""
@@ -49,17 +52,31 @@ class _Prepared(NamedTuple):
     """The arguments as they were judged; see `Typed`."""
 
 
+class _Queue:
+    """The calls of one principal that want the thread."""
+
+    __slots__ = ("large", "turn", "users")
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.users = self.large = 0
+
+
+_Run = Callable[..., Awaitable[Any]]
+
+
 class Admission:
     """Begins and ends calls."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        # Classification and redaction of large arguments leave the loop to the others.
+        # What is costly to judge leaves the loop to the others.
         self._pool = ThreadPoolExecutor(1, "relay-admission")
         self._typed = Typed()
         self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._preparing: Counter[str] = Counter()
-        self._heavy = 0
+        self._queues: dict[str, _Queue] = {}
+        self._large = 0
 
     def close(self) -> None:
         """Stop the thread; what it prepares is dropped."""
@@ -141,21 +158,45 @@ class Admission:
         return RelayError("Protocol", reason=reason)
 
     async def _prepare(self, worker: Worker, body: Body) -> _Prepared:
-        if not arguments.heavy(body["args"]):
+        if arguments.cost(body["args"], arguments.LIGHT) <= arguments.LIGHT:
             return self._judge(worker, body)
-        if self._heavy >= HEAVY:
-            raise RelayError("Busy", reason="too many large calls at once")
-        self._heavy += 1
-        try:
-            loop = asyncio.get_running_loop()
+        large = arguments.cost(body["args"], arguments.LARGE) > arguments.LARGE
+        async with self._thread(worker.principal, large) as run:
             for _ in range(4):
-                prepared = await loop.run_in_executor(self._pool, self._judge, worker, body)
+                prepared: _Prepared = await run(self._judge, worker, body)
                 # What another call typed meanwhile would complete another line.
                 if prepared.judged == self._typed.whole(body["tool"], body["args"]):
                     return prepared
             raise RelayError("Busy", reason="the session is being typed into")
+
+    @asynccontextmanager
+    async def _thread(self, principal: str, large: bool) -> AsyncIterator[_Run]:
+        """The thread, for one call of a principal at a time: no agent fills its queue."""
+        queue = self._queues.setdefault(principal, _Queue())
+        if large and (queue.large >= LARGE_EACH or self._large >= LARGE_ALL):
+            raise RelayError("Busy", reason="too many large calls at once")
+        queue.users += 1
+        queue.large += large
+        self._large += large
+        loop = asyncio.get_running_loop()
+        try:
+            async with queue.turn:
+                yield partial(loop.run_in_executor, self._pool)
         finally:
-            self._heavy -= 1
+            queue.users -= 1
+            queue.large -= large
+            self._large -= large
+            if not queue.users:
+                self._queues.pop(principal, None)
+
+    async def explain(self, worker: Worker, tool: str, args: Body) -> Judgement:
+        """The judgement on a call that is not made."""
+        access, judge = self._state.access(worker.principal), self._state.judge
+        if arguments.cost(args, arguments.LIGHT) <= arguments.LIGHT:
+            return judge.decide(tool, args, access, [])
+        async with self._thread(worker.principal, large=False) as run:
+            found: Judgement = await run(judge.decide, tool, args, access, [])
+            return found
 
     def _judge(self, worker: Worker, body: Body) -> _Prepared:
         state = self._state

@@ -7,18 +7,27 @@ redacted before it is cut, so that a cut never lays half a secret bare.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..evidence import canonical
 
-LIGHT = 16 * 1024
-"""Characters of arguments that are worth no thread: well below a millisecond of work."""
+LIGHT = 2048
+"""Cost (see `cost`) of arguments that may be judged on the event loop: a few milliseconds at the
+very worst. A short text can be made expensive, so its length alone says little."""
+
+LARGE = 64 * 1024
+"""Cost from which arguments count as large; few of those are kept in memory at once."""
+
+SHOWN = 16 * 1024
+"""Characters of arguments that are redacted, to show `evidence.args_bytes` of them."""
 
 TAIL = 2048
 """Characters before a cut that are not shown: a secret that the cut split looks like none."""
 
-_ITEMS = 512
+_ITEMS = 2048
+_OPERATOR = re.compile(r"[;|&(){}$`<>\n]")
 
 Redact = Callable[[Any], Any]
 
@@ -36,27 +45,28 @@ class Arguments(NamedTuple):
         return {"args": self.shown, "args_sha256": self.sha256, "args_bytes": self.length}
 
 
-def heavy(value: Any) -> bool:
-    """Whether arguments are too large to handle on the event loop."""
-    room, items = LIGHT, _ITEMS
+def cost(value: Any, most: int) -> int:
+    """About what it costs to judge and redact a JSON value; counting ends above `most`.
+
+    A character counts 1. What makes the grammar work counts more: blanks part words, operators
+    part commands, and brace expansion multiplies.
+    """
+    spent = 0
     stack = [value]
-    while stack:
+    while stack and spent <= most:
         item = stack.pop()
-        items -= 1
         if isinstance(item, str):
-            room -= len(item)
-        elif isinstance(item, dict):
-            items -= len(item)
-            if items > 0:
-                stack.extend(item.keys())
-                stack.extend(item.values())
-        elif isinstance(item, list):
-            items -= len(item)
-            if items > 0:
+            spent += len(item)
+            if spent <= most:
+                spent += 24 * item.count(" ") + 64 * len(_OPERATOR.findall(item))
+                spent += LIGHT if "{" in item and ("," in item or ".." in item) else 0
+        elif isinstance(item, (dict, list)):
+            spent += 8 * len(item)
+            if spent <= most:
                 stack.extend(item)
-        if room < 0 or items < 0:
-            return True
-    return False
+                if isinstance(item, dict):
+                    stack.extend(item.values())
+    return spent
 
 
 def describe(args: dict[str, Any], redact: Redact, limit: int) -> Arguments:
@@ -72,7 +82,7 @@ def describe(args: dict[str, Any], redact: Redact, limit: int) -> Arguments:
 
 def shown(value: Any, redact: Redact, limit: int) -> Any:
     """The redacted, bounded form of a JSON value."""
-    room = _Room(max(LIGHT, 2 * limit) + TAIL)
+    room = _Room(max(SHOWN, 2 * limit) + TAIL)
     cut = room.take(value)
     redacted = redact(cut)
     if room.cut:
@@ -89,7 +99,7 @@ class _Room:
 
     def __init__(self, room: int) -> None:
         self.room = room
-        self.items = 4 * _ITEMS
+        self.items = _ITEMS
         self.cut: set[int] = set()
         self._kept: list[str] = []
 

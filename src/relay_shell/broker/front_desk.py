@@ -63,7 +63,9 @@ class FrontDesk:
         if body["transport"] not in TRANSPORTS:
             raise self._refuse(None, f"transport {body['transport']!r} is not supported")
         peer = self._client(fds[0])
+        # Names come from NSS, which may ask a network service.
         principal = await asyncio.to_thread(principal_of, peer.uid)
+        posture = await asyncio.to_thread(state.accounts.posture)
         wanted = body.get("conn", "")
         known = state.connections.find(wanted) if wanted else None
         if known is not None:
@@ -95,7 +97,7 @@ class FrontDesk:
             peer=peer,
             transport=body["transport"],
             address=body.get("address", ""),
-            posture=state.accounts.posture(),
+            posture=posture,
             front=link,
         )
         state.connections.add(connection)

@@ -14,6 +14,7 @@ from ..evidence.errors import EvidenceError
 from ..evidence.writer import Writer
 from ..wire.errors import RelayError
 from ..wire.link import Link, NoticeHandler, RequestHandler
+from ..wire.messages import ARGUMENTS
 from .admission import Admission
 from .floods import Floods
 from .freeze import Freezer
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from ..evidence.journal import Journal
 
 logger = logging.getLogger(__name__)
+
+FRAMES = {"front": 1024 * 1024, "worker": ARGUMENTS + 1024 * 1024, "operator": 64 * 1024}
+"""Octets of the largest frame that each role has reason to send: half a frame waits in memory."""
 
 FRONTS = 4
 OPERATOR_LINKS = 32
@@ -276,6 +280,7 @@ class Broker:
             requests={**requests, name: greet},
             notices=notices,
             on_close=self._closed,
+            limit=FRAMES[role],
         )
         self._greetings[link] = greeting
         return link
@@ -298,6 +303,11 @@ class Broker:
         state.settings = state.settings.reloaded(settings)
         state.judge = judge
         state.reload_error, state.needs_restart = "", waiting
+        journal = state.trail.writer.journal
+        if journal is not None:
+            journal.configure(
+                state.settings["evidence.journal"], state.settings["evidence.spool_bytes"]
+            )
         state.trail.note(
             event="config",
             what=source,

@@ -96,7 +96,6 @@ class State:
             "config_sha256": self.config_hash(),
             "reload_error": self.reload_error,
             "needs_restart": self.needs_restart,
-            "posture": self.accounts.posture(),
             "connections": [row.as_status() for row in self.connections],
             "workers": [row.as_status() for row in self.workers],
             "calls": [row.as_status() for row in self.calls],

@@ -199,10 +199,7 @@ class WorkerDesk:
         tool, args = asked.get("tool", "shell_exec"), asked.get("args")
         if not isinstance(tool, str) or not isinstance(args, dict):
             raise RelayError("InvalidArguments", reason="give a tool and its arguments")
-        access = state.access(worker.principal)
-        if arguments.heavy(args):
-            raise RelayError("InvalidArguments", reason="too large to explain")
-        judgement = state.judge.decide(tool, args, access, [])
+        judgement = await self._admission.explain(worker, tool, args)
         frozen = state.freezer.find(worker.principal, worker.id, judgement.tier)
         verdict = {
             "decision": "allow" if judgement.allowed and frozen is None else "deny",

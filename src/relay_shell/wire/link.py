@@ -19,7 +19,7 @@ from typing import Any
 
 from .errors import RelayError
 from .frame import PAYLOAD, Decoder, encode
-from .messages import TABLE, check
+from .messages import LARGE, TABLE, check
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Link:
         notices: handlers by message name, called in order of arrival.
         on_close: called once with the link and the reason.
         greeted: True where the hello has already been said on this connection (a stored one).
+        limit: octets of the largest frame that this peer has reason to send.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Link:
         notices: Mapping[str, NoticeHandler] | None = None,
         on_close: Callable[[Link, str], None] | None = None,
         greeted: bool = False,
+        limit: int = LARGE,
     ) -> None:
         sock.setblocking(False)
         self.sock = sock
@@ -74,7 +76,7 @@ class Link:
         self._notices = notices or {}
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
-        self._decoder = Decoder()
+        self._decoder = Decoder(limit)
         # Replies to a predecessor's requests may still arrive on a stored connection; ids that it
         # cannot have used keep them from answering ours.
         self._next_id = int.from_bytes(os.urandom(5)) if greeted else 0
