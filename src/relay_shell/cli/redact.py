@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
+
+from .parser import Subparsers
 
 _CHUNK = 1 << 16
 
 
-def add_parser(sub: Any) -> argparse.ArgumentParser:
+def add_parser(sub: Subparsers) -> argparse.ArgumentParser:
     """Add the verb to an ``add_subparsers()`` object."""
     parser: argparse.ArgumentParser = sub.add_parser(
         "redact",
@@ -33,42 +34,31 @@ def add_parser(sub: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit codes: 0 done, 1 the reader or writer failed, 2 the rules are unusable."""
-    try:
-        # RE2 and the rules are needed by this verb alone.
-        from relay_shell.secrets import RuleError, default
-    except ImportError as error:
-        print(f"relay-shell redact: {error}; install python3-re2", file=sys.stderr)
-        return 2
-    try:
-        redactor = default(args.keep_structure)
-    except RuleError as error:
-        print(f"relay-shell redact: {error}", file=sys.stderr)
-        return 2
+    """Filter until the end of input; OSError of either end goes to the caller."""
+    # RE2 and the rules are needed by this verb alone.
+    from ..secrets import default
+
+    redactor = default(args.keep_structure)
     if args.rules:
         for rule in sorted(redactor.rules, key=lambda item: item.name):
             print(f"{rule.name}\t{rule.kind}\t{rule.source}")
         return 0
     stream = redactor.stream()
-    code = 0
     try:
         while data := os.read(0, _CHUNK):
             _write(stream.feed(data))
         _write(stream.finish())
-    except BrokenPipeError:
-        # The reader left, as head(1) does; what it asked for is done.
-        code = 1
-    except OSError as error:
-        print(f"relay-shell redact: {error.strerror}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        code = 130
-    if args.count:
-        counts = sorted(stream.counts.items(), key=lambda item: (-item[1], item[0]))
-        for name, count in counts:
-            print(f"{count}\t{name}", file=sys.stderr)
-        print(f"{sum(count for _, count in counts)}\ttotal", file=sys.stderr)
-    return code
+    finally:
+        # Also when the reader has left or the user interrupts: what was done until then counts.
+        if args.count:
+            _report(stream.counts)
+    return 0
+
+
+def _report(counts: dict[str, int]) -> None:
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        print(f"{count}\t{name}", file=sys.stderr)
+    print(f"{sum(counts.values())}\ttotal", file=sys.stderr)
 
 
 def _write(data: bytes) -> None:

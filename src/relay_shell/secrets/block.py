@@ -89,7 +89,7 @@ def step(scanner: Scanner) -> More | None:
         end = buf.find(b"]", start, start + cs.MARK_MAX)
         if end == -1 and size - start < cs.MARK_MAX and not scanner.final:
             return More(start)
-        if scanner.compiled.is_mark(buf, start):
+        if buf.startswith(cs.mark(rule), start):
             scanner.pos = end + 1
             scanner.block_new = False
             return None

@@ -12,6 +12,12 @@ import re
 
 MARK_OPEN = b"[REDACTED:"
 MARK_MAX = 64
+MARK_SPAN = len(MARK_OPEN) + MARK_MAX
+#: A beginning of a mark; the alternatives differ in their length alone.
+MARK_HEAD = re.compile(
+    rb"\[REDACTED:[a-z0-9\-]*|"
+    + b"|".join(re.escape(MARK_OPEN[:size]) for size in range(len(MARK_OPEN)))
+)
 
 #: One run of bytes that a mark may cover.
 PLAIN = re.compile(rb"[^\x00-\x20\x7f\"'`\\;&|<>(){}$]*")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 _KEY_MAX = 64
+_MARK_NAME = re.compile(rb"[a-z0-9\-]*")
 _AUTHORITY = re.compile(rb"[^/?#]*")
 _QUOTES = re.compile(rb"\\{0,4}[\"']")
 _CLOSE = re.compile(rb"\\{0,4}[\"']?[\])]?")
@@ -208,6 +209,9 @@ def _value(
     if loose:
         inside = cs.IN_DOUBLE if buf[begin - 1 : begin] == b'"' else cs.IN_SINGLE
         stop = scanner.run(inside, begin, limit)
+        if stop < limit and buf[stop : stop + 1] not in (buf[begin - 1 : begin], b"\\"):
+            # The quote closes rather than opens, as in ("Password: ").
+            loose, stop = False, scanner.run(cs.PLAIN, begin, limit)
     else:
         stop = scanner.run(cs.PLAIN, begin, limit)
     if stop == len(buf) and not complete:
@@ -223,9 +227,10 @@ def _value(
             trimmed = value.rstrip(b",.")
         stop -= len(value) - len(trimmed)
         value = trimmed
-    if not value or scanner.compiled.is_mark(buf, stop):
+    marked = scanner.mark_at(stop)
+    if not value or marked is not False:
         # Next to a mark the rest is what a more specific rule chose to leave.
-        return None
+        return More(begin) if value and marked is None else None
     special = headers.token_at(scanner, begin, stop)
     after = buf[stop : stop + 1]
     if special is None and not capped:
@@ -237,7 +242,7 @@ def _value(
         elif mode == "tight" or (mode == "colon-tight" and _passarg(scanner, name)):
             good = judge.tight(key, value, after, rule.cls, flag or quote is not None)
         else:
-            tail = _ENDS.match(buf, stop, limit)
+            tail = _ENDS.match(buf, stop)
             if not complete and scanner.run(cs.BLANK, stop, limit) == len(buf):
                 return More(begin)
             line = scanner.before(begin, 200)
@@ -328,8 +333,9 @@ def mark(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     buf = scanner.buf
     if scanner.compiled.is_mark(buf, start):
         return Found("", [], buf.index(b"]", start) + 1)
-    if buf.find(b"]", start) == -1 and len(buf) - start < cs.MARK_MAX and not scanner.final:
-        return More(len(buf))
+    end = scanner.run(_MARK_NAME, stop, min(stop + cs.MARK_MAX, len(buf)))
+    if end == len(buf) and end - stop < cs.MARK_MAX and not scanner.final:
+        return More(start)
     return None
 
 

@@ -36,6 +36,7 @@ _TYPE = re.compile(
 _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 _DIGITS_DOTS = re.compile(rb"[0-9.]+\Z")
 _COLOUR = re.compile(rb"#[0-9A-Fa-f]{3,8}\Z")
+_TEMPLATE = re.compile(rb"<[^<>]*>\Z|\{\{|\$[A-Za-z_({]|\{[a-z_]*\}\Z")
 _LETTER = re.compile(rb"[A-Za-z]")
 _DIGIT = re.compile(rb"[0-9]")
 _CAMEL = re.compile(rb"[a-z][A-Z]")
@@ -99,13 +100,15 @@ def tight(key: bytes, value: bytes, after: bytes, cls: str, flag: bool) -> bool:
     if cls == "key" and len(value) < 4:
         # <a accesskey="n">
         return False
+    if value.lower() == key.lower():
+        return False
     if flag:
         return True
+    if cls in _WEAK and value.lower() in _STOP:
+        return False
     if after[:1] == b"(" and _NAME.match(value) is not None:
         return False
     if _INDEXED.match(value) is not None or _ATTRIBUTE.match(value) is not None:
-        return False
-    if value.lower() == key.lower():
         return False
     # login(user, password=pw): an argument list, not an assignment.
     return not (after[:1] in (b")", b",") and _IDENTIFIER.match(value) is not None)
@@ -122,7 +125,10 @@ def quoted(value: bytes, cls: str, phrase: bool) -> bool:
     """``key: "value"`` and ``key = "value"``; ``phrase`` when more words follow in the quotes."""
     if placeholder(value) or value.lower() in _STOP or _TYPE.match(value) is not None:
         return False
-    if phrase and not random_like(value):
+    if (phrase and not random_like(value)) or _TEMPLATE.match(value) is not None:
+        return False
+    if b" " in value and not _STOP.isdisjoint(value.lower().split()):
+        # "Enter your password": a label.
         return False
     if cls in _WEAK:
         if _NUMBER.match(value) is not None or _DIGITS_DOTS.match(value) is not None:

@@ -34,7 +34,9 @@ class OptionHandler:
         if self._pattern is None:
             names = "|".join(re2.escape(name.decode()) for name in sorted(self._rules))
             # The name ends a path or stands alone, perhaps quoted.
-            self._pattern = compile_bytes(f"(?:^|[ \\t\\x1f/\"'])({names})(?:[\"' \\t\\x1f]|$)")
+            self._pattern = compile_bytes(
+                rf"(?:^|\x1b\[[0-9;]{{0,8}}m|[ \t\x1f/\"'])({names})(?:[\"' \t\x1f]|$)"
+            )
         seen = set()
         for match in islice(self._pattern.finditer(text), 8):
             if match[1] not in seen:
@@ -62,6 +64,10 @@ class OptionHandler:
         at = scanner.run(cs.BLANK, stop, limit)
         if at == len(buf) and not complete:
             return More(len(buf))
+        if at == stop and rule.flag.startswith("--"):
+            if buf[at : at + 1] != b"=":
+                return None
+            at += 1
         if at == stop and not rule.attached:
             return None
         if at > stop and not rule.separate:

@@ -115,6 +115,15 @@ class Scanner:
         match = pattern.match(self.buf, start, end)
         return match.end() if match is not None else start
 
+    def mark_at(self, index: int) -> bool | None:
+        """Whether a redaction mark stands there; None while it may still become one."""
+        if self.compiled.is_mark(self.buf, index):
+            return True
+        text = self.buf[index : index + cs.MARK_SPAN]
+        if self.final or len(text) == cs.MARK_SPAN:
+            return False
+        return None if cs.MARK_HEAD.fullmatch(text) is not None else False
+
     def clip(self, start: int, end: int) -> int:
         """``end``, or the start of the first redaction mark in between."""
         mark = self.buf.find(cs.MARK_OPEN, start, end)
@@ -234,8 +243,9 @@ class Scanner:
     def _replace(self, found: Found) -> None:
         buf = self.buf
         mark = cs.mark(found.rule)
+        cover = cs.PLAIN if self.compiled.keep_structure else cs.LINE
         for start, end in found.spans:
-            plain = self.run(cs.PLAIN, start, end)
+            plain = self.run(cover, start, end)
             if plain <= start:
                 continue
             if self.copied < start:

@@ -40,13 +40,6 @@ class TokenHandler:
             if self.rule.back:
                 self._back = compile_bytes(f"(?:{self.rule.back})$")
 
-    @staticmethod
-    def _continues(scanner: Scanner, tail: int) -> bool:
-        buf = scanner.buf
-        if tail >= len(buf):
-            return False
-        return buf[tail] in cs.ALNUM or scanner.compiled.is_mark(buf, tail)
-
     @property
     def from_anchor(self) -> bool:
         """Whether the anchor itself is part of the secret."""
@@ -86,8 +79,12 @@ class TokenHandler:
         if match is None:
             return None
         tail = match.end()
-        if rule.right and self._continues(scanner, tail):
-            return None
+        if rule.right and tail < len(scanner.buf):
+            if scanner.buf[tail] in cs.ALNUM:
+                return None
+            marked = scanner.mark_at(tail)
+            if marked is not False:
+                return More(head) if marked is None else None
         if match.re.groups:
             spans = [match.span(i) for i in range(1, match.re.groups + 1) if match.start(i) >= 0]
             tail = max((span[1] for span in spans), default=stop)
