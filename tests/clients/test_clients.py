@@ -39,7 +39,10 @@ def run(scenario) -> None:
     asyncio.run(asyncio.wait_for(scenario, 240))
 
 
-async def node(home: House, *words: str) -> tuple[int, str, str]:
+SHELL_PROGRESS = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"
+
+
+async def node(home: House, *words: str, progress: str = "count 10") -> tuple[int, str, str]:
     """Run a program under the pinned Node; its status, output and errors."""
     process = await asyncio.create_subprocess_exec(
         *(str(NODE), *words),
@@ -48,7 +51,7 @@ async def node(home: House, *words: str) -> tuple[int, str, str]:
             "PATH": f"{NODE.parent}:/usr/bin:/bin",
             "HOME": str(Path(home.path).parent),
             "RELAY_SHELL_PATHS_SOCKET": home.path,
-            "PROGRESS_COMMAND": "count 10",
+            "PROGRESS_COMMAND": progress,
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -57,36 +60,56 @@ async def node(home: House, *words: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
+def check(status: int, out: str, err: str) -> None:
+    """What the TypeScript clients found is what they should have."""
+    assert status == 0, err
+    found = {row["variant"]: row for row in map(json.loads, out.splitlines())}
+    assert set(found) == {"v2 auto", "v2 pinned", "v2 legacy", "v1 legacy"}
+    for variant, row in found.items():
+        assert "error" not in row, row["error"]
+        if variant in ("v2 auto", "v2 pinned"):
+            assert row["version"] == "2026-07-28"
+        elif variant == "v2 legacy":
+            assert row["version"] == "2025-11-25"
+        assert row["server"] == "relay-shell"
+        assert row["instructions"] is True
+        assert row["tools"][0] == "shell_exec"
+        assert row["prompts"] == ["operating_guide"]
+        assert row["guide"] is True
+        assert row["stdout"] == "hello\n"
+        assert row["text"].startswith("[exit 0]\nhello")
+        assert row["invalid"] == "InvalidArguments"
+        assert row["unknown"] == -32602
+        assert row["progress"] == sorted(set(row["progress"]))
+        assert row["progress"]
+        assert row["cancelled"] is True
+        assert row["after"] == "after\n"
+
+
 def test_typescript_clients(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:
-            status, out, err = await node(home, "typescript.mjs", *COMMAND)
-            assert status == 0, err
-            found = {row["variant"]: row for row in map(json.loads, out.splitlines())}
-            assert set(found) == {"v2 auto", "v2 pinned", "v2 legacy", "v1 legacy"}
-            for variant, row in found.items():
-                assert "error" not in row, row["error"]
-                if variant in ("v2 auto", "v2 pinned"):
-                    assert row["version"] == "2026-07-28"
-                elif variant == "v2 legacy":
-                    assert row["version"] == "2025-11-25"
-                assert row["server"] == "relay-shell"
-                assert row["instructions"] is True
-                assert row["tools"][0] == "shell_exec"
-                assert row["prompts"] == ["operating_guide"]
-                assert row["guide"] is True
-                assert row["stdout"] == "hello\n"
-                assert row["text"].startswith("[exit 0]\nhello")
-                assert row["invalid"] == "InvalidArguments"
-                assert row["unknown"] == -32602
-                assert row["progress"] == sorted(set(row["progress"]))
-                assert row["progress"]
-                assert row["cancelled"] is True
-                assert row["after"] == "after\n"
+            check(*await node(home, "typescript.mjs", *COMMAND))
             # Every abandoned call was cancelled in its worker, every connection taken out.
             assert sum(len(worker.cancelled) for worker in home.workers) == 4
             await until(lambda: not home.front.clients)
             assert len(home.broker.bodies("disconnect")) == len(home.broker.bodies("connect"))
+
+    run(scenario())
+
+
+def test_typescript_clients_standalone(tmp_path: Path) -> None:
+    """They start the command twice; each start is a program with a record of its own."""
+
+    async def scenario() -> None:
+        home = House(tmp_path / "unused.sock")
+        command = [
+            *(sys.executable, "-c"),
+            f"import sys; sys.path.insert(0, {str(SRC)!r}); "
+            "from relay_shell.cli.__main__ import main; sys.exit(main())",
+            *("stdio", "--config", str(tmp_path)),
+        ]
+        check(*await node(home, "typescript.mjs", *command, progress=SHELL_PROGRESS))
 
     run(scenario())
 

@@ -201,3 +201,49 @@ def test_late_reply_to_the_former_front_answers_nobody() -> None:
         second.close()
 
     run(scenario())
+
+
+def test_a_connection_that_is_not_taken_back_ends(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            raw = await home.legacy()
+            raw.request("tools/call", {"name": "shell_exec", "arguments": {"command": "sleep 30"}})
+            await until(lambda: home.workers and home.workers[0].calls)
+            home.broker.refusal = RelayError("PermissionDenied", reason="another process")
+            home.broker.restart()
+            assert await raw.hear() == {}
+            await until(lambda: home.workers[0].cancelled)
+
+    run(scenario())
+
+
+def test_a_silent_refused_client_keeps_no_place(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            home.broker.refusal = RelayError("Busy", reason="too many")
+            raw = await home.connect()
+            assert await raw.hear() == {}
+            assert not home.front.clients
+
+    run(scenario())
+
+
+def test_worker_with_a_forged_id_is_not_used(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            raw = await home.legacy()
+            real = home.spawn
+
+            async def spawn() -> socket.socket:
+                sock = await real()
+                home.workers[-1].id = "abc\nMAINPID=1"
+                return sock
+
+            home.front.pool._dial = spawn
+            ident = raw.request("tools/call", {"name": "shell_exec", "arguments": {}})
+            answer = await raw.answer(ident)
+            kind = answer["result"]["structuredContent"]["error"]["kind"]
+            assert kind == "WorkerUnavailable"
+            assert not home.store.held
+
+    run(scenario())

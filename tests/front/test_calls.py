@@ -77,6 +77,14 @@ def test_malformed_calls_are_recorded(tmp_path: Path) -> None:
                 assert answer["error"]["code"] == -32602
                 assert home.broker.bodies("rejected")[-1]["what"] == "malformed call"
             assert len(home.broker.bodies("rejected")) == 4
+            early = await home.connect()
+            params = {"name": "shell_exec", "arguments": {"command": "true"}}
+            assert (await early.ask("tools/call", params))["error"]["code"] == -32602
+            late = await home.legacy()
+            assert (await late.ask("tools/call", params, modern=True))["error"]["code"] == -32600
+            whats = [body["what"] for body in home.broker.bodies("rejected")]
+            assert whats == ["malformed call"] * 6
+            assert not home.workers
 
     run(scenario())
 

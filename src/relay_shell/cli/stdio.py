@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     stdout = os.dup(1)
     os.dup2(2, 1)
     logging.basicConfig(level=logging.WARNING, format="relay-shell: %(message)s", stream=sys.stderr)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     settings = load(args.config, os.environ)
     return asyncio.run(_serve(settings, 0, stdout))
 

@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the front until it is told to stop or has been idle; the exit status."""
     options = _options(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Its messages quote what does not fit a model: arguments, or output.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard) if soft < hard else (soft, hard))
     try:

@@ -17,11 +17,11 @@ from mcp_types import INVALID_PARAMS
 from ..tools.base import Tool
 from ..tools.text import error_facts, error_text
 from ..wire.errors import RelayError
+from .session import Exchange, where
 from .workers import Worker
 
 if TYPE_CHECKING:
     from .client import Client
-    from .session import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -168,12 +168,9 @@ def shape(tool: Tool, facts: Json, is_error: bool) -> Json:
     """A CallToolResult with the facts as structure and as text."""
     try:
         text = tool.render(facts)
-    except Exception:
-        if "error" not in facts:
-            logger.exception("%s: cannot render the result", tool.name)
-            text = json.dumps(facts, ensure_ascii=False)
-        else:
-            text = error_text(facts)
+    except Exception as error:
+        logger.error("%s: cannot render the result: %s", tool.name, where(error))
+        text = json.dumps(facts, ensure_ascii=False)
     return _result(text, facts, is_error)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 from collections import deque
 from collections.abc import Callable
 
 from .lines import Budget, LineReader, Oversized
+
+logger = logging.getLogger(__name__)
 
 READ = 64 * 1024
 TURN = 64
@@ -23,7 +26,8 @@ QUEUE_MAX = 32 * 1024 * 1024
 STALL = 60.0
 """Seconds in which a client with waiting output must take at least one octet."""
 
-HANGUP_POLL = 0.1
+FINISH = 2.0
+"""Seconds for a client that is let go to take what is queued for it."""
 
 
 class Channel:
@@ -105,7 +109,11 @@ class Channel:
         for _ in range(TURN):
             if not self._lines or self.closed:
                 break
-            self._on_line(self._lines.popleft())
+            try:
+                self._on_line(self._lines.popleft())
+            except Exception as error:
+                logger.error("a message was not handled: %s", type(error).__name__)
+                self.close("internal error")
         if self.closed:
             return
         if self._lines and self._queued <= QUEUE_PAUSE:
@@ -192,14 +200,15 @@ class Channel:
 
     # ---- end -----------------------------------------------------------------------------
 
-    def finish(self, reason: str) -> None:
-        """Close once everything queued has been taken."""
+    def finish(self, reason: str, within: float = FINISH) -> None:
+        """Close once everything queued has been taken, at the latest after `within` seconds."""
         if self.closed or self._closing is not None:
             return
         self._stop()
         self._lines.clear()
         if self._queue:
             self._closing = reason
+            self._loop.call_later(within, self.close, reason)
         else:
             self.close(reason)
 

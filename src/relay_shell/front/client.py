@@ -36,6 +36,9 @@ SUBSCRIPTIONS = 16
 GRACE = 5.0
 """Seconds for running requests to end after a client closed its side for writing only."""
 
+REFUSED = 2.0
+"""Seconds for a refused client to send the message that is answered with the reason."""
+
 REPORT_INTERVAL = 1.0
 """Seconds between two records of malformed lines of one connection; each counts what came."""
 
@@ -168,7 +171,13 @@ class Client:
     def _refuse(self, error: RelayError) -> None:
         self._refusal = error
         self.admitted.set()
+        if self.conn:
+            self.end(error.message)
+            return
         self.channel.start()
+        # One that says nothing may not keep a place that others could have.
+        loop = asyncio.get_running_loop()
+        loop.call_later(REFUSED, self.channel.finish, error.message)
 
     async def ready(self, wait: float | None = None) -> None:
         """Wait until the broker knows this connection.

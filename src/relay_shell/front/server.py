@@ -79,6 +79,7 @@ async def _list_tools(
 async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
     client = ctx.lifespan_context
     exchange = client.session.exchanges[ctx.request_id]
+    exchange.reached = True
     return await call_tool(client, exchange, params.name, params.arguments or {})
 
 

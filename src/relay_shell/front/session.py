@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -65,7 +67,7 @@ class Peer(Protocol):
 class Exchange:
     """One request in progress: the SDK's DispatchContext."""
 
-    __slots__ = ("_event", "_session", "cancelled", "ident", "size", "task", "token")
+    __slots__ = ("_event", "_session", "cancelled", "ident", "reached", "size", "task", "token")
 
     transport = _TRANSPORT
     message_metadata = None
@@ -77,6 +79,8 @@ class Exchange:
         self.ident = ident
         self.token = token
         self.cancelled = False
+        self.reached = False
+        """Whether the request has come to its handler."""
         self.size = 0
         self.task: asyncio.Task[None] | None = None
 
@@ -240,8 +244,8 @@ class Session:
             line = jsonrpc.error(ident, fault.error.code, fault.error.message, fault.error.data)
         except ValidationError:
             line = jsonrpc.error(ident, INVALID_PARAMS, "Invalid request parameters")
-        except Exception:
-            logger.exception("%s failed", message.method)
+        except Exception as error:
+            logger.error("%r failed: %s", message.method[:64], where(error))
             line = jsonrpc.error(ident, INTERNAL_ERROR, "Internal error")
         self._finish(exchange, line)
 
@@ -264,10 +268,13 @@ class Session:
             if _has_envelope(params) or self.era == MODERN:
                 return await self._answer_modern(exchange, method, params)
             return await self._runner.on_request(exchange, method, params)
-        except ValidationError:
-            # Its handler, which records what it refuses, was never reached.
-            if method == "tools/call":
-                await self._peer.refused_call("malformed parameters", params)
+        except (MCPError, ValidationError) as fault:
+            # The handler records what it refuses; this call never came so far.
+            if method == "tools/call" and not exchange.reached:
+                await self._peer.refused_call(
+                    fault.error.message if isinstance(fault, MCPError) else "malformed parameters",
+                    params,
+                )
             raise
 
     async def _initialize(self, exchange: Exchange, params: Json | None) -> Json:
@@ -353,6 +360,13 @@ class Session:
         """Cancel every request in progress; none of them is answered."""
         for exchange in list(self.exchanges.values()):
             exchange.cancel(reason)
+
+
+def where(error: Exception) -> str:
+    """Type and place of an error: its text may quote arguments or output, which no log may have."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    places = [f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames]
+    return f"{type(error).__name__} at {' > '.join(places)}"
 
 
 def _has_envelope(params: Json | None) -> bool:

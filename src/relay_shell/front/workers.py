@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 OnProgress = Callable[[float, str], None]
+
+_ID = re.compile(r"[a-z0-9]{1,32}")
 
 START = 20.0
 """Seconds for a worker unit to start and say hello to the broker."""
@@ -203,10 +206,12 @@ class Pool:
         except BaseException:
             link.close("not wanted any more")
             raise
-        worker.id, worker.pid, worker.conn = hello["worker"], hello["pid"], owner.conn
-        if worker.id in self._workers or link.closed:
+        ident = hello["worker"]
+        # The id becomes a line of sd_notify and the tail of handles: nothing else may be in it.
+        if not _ID.fullmatch(ident) or ident in self._workers or link.closed:
             link.close("not usable")
             raise RelayError("WorkerUnavailable", reason="it ended at once")
+        worker.id, worker.pid, worker.conn = ident, hello["pid"], owner.conn
         self._add(worker, link)
         if self._store is not None:
             self._store.put(f"worker-{worker.id}", link.sock.fileno())
