@@ -33,9 +33,6 @@ LARGE_EACH, LARGE_ALL = 4, 32
 """Large calls in preparation at once, of one principal and in all; each may hold
 `messages.ARGUMENTS`."""
 
-REASON = 512
-"""Characters of one reason in the record."""
-
 ENDED = 4096
 """Calls whose end is remembered, for a worker that lost its link before the answer."""
 
@@ -209,8 +206,7 @@ class Admission:
         return _Prepared(
             arguments.describe(body["args"], judge.redact, limit),
             judgement,
-            # A reason may quote the command.
-            [str(judge.redact(text))[:REASON] for text in judgement.reasons],
+            judge.told(judgement.reasons),
             arguments.shown(hosts, judge.redact, limit) if hosts else None,
             str(judge.redact(reason)) if reason else None,
             judged,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from ..policy import Mode, RuleError, Rules, Tier, admit, classify_call, rule_texts
 from ..wire.errors import RelayError
 from .principals import Access
+
+REASON = 512
+"""Characters of one reason in the record."""
 
 
 class Judgement(NamedTuple):
@@ -34,10 +38,19 @@ class Judge:
 
     def __init__(self, settings: Mapping[str, Any], redact: Callable[[Any], Any]) -> None:
         self.redact = redact
+        # The same reasons come again and again.
+        self._told = lru_cache(1024)(lambda reason: str(redact(reason))[:REASON])
         try:
             self._rules = Rules(settings["policy.deny"], settings["policy.allow"], file="policy")
         except RuleError as error:
             raise RelayError("Config", reason=str(error)) from None
+
+    def told(self, reasons: Sequence[str]) -> list[str]:
+        """Reasons for the record: redacted, for they may quote the command, and bounded."""
+        return [
+            self._told(reason) if len(reason) <= REASON else str(self.redact(reason))[:REASON]
+            for reason in reasons
+        ]
 
     def decide(
         self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
