@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .outputs import Spill
 
+MOST_OUTPUT = 2_500_000
+"""Octets of output that fit a frame between processes when JSON escapes each six-fold."""
+
 
 class Capture:
     """One stream, in bounded memory: at most `keep` octets, or three times that while it runs.

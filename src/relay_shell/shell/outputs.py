@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
+from .capture import MOST_OUTPUT
 
 if TYPE_CHECKING:
     from .paging import Pages
@@ -141,7 +142,8 @@ class OutputStore:
             raise RelayError("NotFound", reason=f"{stream} of {handle} was short: it was shown")
         from .paging import Pages
 
-        return Pages(spill, stream, self._settings.get("limits.output_max", 1 << 20))
+        most = min(self._settings.get("limits.output_max", 1 << 20), MOST_OUTPUT)
+        return Pages(spill, stream, most)
 
     def clear(self) -> None:
         """Drop everything."""

@@ -16,7 +16,7 @@ _UNFINISHED = re.compile(
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[PX^_][^\x1b]*\x1b?|[ -/]*)?|\r)\Z"
 )
 _OTHER = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LINE_END = re.compile(rb"\r*\n\r*")
+_RETURNS = re.compile(rb"\r+")
 
 HELD = 4096
 """Octets that an unfinished sequence may hold back; a longer one is no sequence."""
@@ -39,8 +39,9 @@ def plain(data: bytes, final: bool) -> tuple[bytes, int]:
             used -= len(tail) - unfinished.start()
         used = _characters(data, used)
     text = _SEQUENCE.sub(b"", data[:used])
+    text = _RETURNS.sub(b"\r", text)
     # A return after a line end moves nothing (readline writes one after its paste mode).
-    text = _LINE_END.sub(b"\n", text).replace(b"\r", b"\n")
+    text = text.replace(b"\r\n", b"\n").replace(b"\n\r", b"\n").replace(b"\r", b"\n")
     return _OTHER.sub(b"", text), used
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..wire.errors import RelayError
 from . import enforce, environment, patterns
-from .capture import whole_characters
+from .capture import MOST_OUTPUT, whole_characters
 from .children import Children
 from .plain import plain
 from .run import Caller
@@ -266,7 +266,7 @@ class SessionTable:
             self._ending[session.handle] = task
 
     def _output_limit(self, max_output: int | None) -> int:
-        most: int = self._settings.get("limits.output_max", 1_048_576)
+        most = min(int(self._settings.get("limits.output_max", 1_048_576)), MOST_OUTPUT)
         if max_output is None:
             return min(most, int(self._settings.get("limits.output", 65_536)))
         if max_output > most:

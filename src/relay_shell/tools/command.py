@@ -9,6 +9,12 @@ from ..wire.errors import RelayError
 
 DEFAULT_SHELL = "/bin/bash"
 
+MOST_OUTPUT = 2_500_000
+"""Octets of output that fit a frame between processes when JSON escapes each six-fold.
+
+`shell.capture` has the same bound; the front, which imports this, must not import that.
+"""
+
 
 class Limits(TypedDict):
     """Bounds of one run: seconds and bytes."""
@@ -56,7 +62,7 @@ def limits_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> Limits:
         RelayError: kind InvalidArguments, for a value over the settings' hard limit.
     """
     longest = settings.get("limits.timeout_max", 900)
-    most = settings.get("limits.output_max", 1_048_576)
+    most = min(settings.get("limits.output_max", 1_048_576), MOST_OUTPUT)
     timeout = args.get("timeout", min(settings.get("limits.timeout", 60), longest))
     max_output = args.get("max_output", min(settings.get("limits.output", 65_536), most))
     if timeout > longest:
