@@ -58,6 +58,9 @@ class Knowledge:
 def read_tables(text: str, origin: str) -> dict[str, Mapping[str, object]]:
     """Tables by program name of one command file; a heading may name several programs.
 
+    Subcommand tables of the first of several (`[docker.sub.ps]` after `["docker podman"]`)
+    belong to all of them.
+
     Raises:
         SpecError: with the origin and the reason.
     """
@@ -66,13 +69,23 @@ def read_tables(text: str, origin: str) -> dict[str, Mapping[str, object]]:
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{origin}: {error}") from None
     tables: dict[str, Mapping[str, object]] = {}
+    groups: dict[str, list[str]] = {}
     for heading, table in document.items():
         if not isinstance(table, dict):
             raise SpecError(f"{origin}: {heading} is not a table")
-        for name in heading.split():
+        names = heading.split()
+        if heading in groups and set(table) == {"sub"}:
+            for name in groups[heading]:
+                base = tables[name]
+                assert isinstance(base, dict)
+                tables[name] = {**base, "sub": {**base.get("sub", {}), **table["sub"]}}
+            continue
+        for name in names:
             if name in tables:
                 raise SpecError(f"{origin}: {name} is described twice")
             tables[name] = table
+        if len(names) > 1:
+            groups[names[0]] = names
     return tables
 
 

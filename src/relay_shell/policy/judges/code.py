@@ -143,3 +143,70 @@ def _module(call: Call, module: Arg, operands: list[Arg]) -> None:
 def judge_perl(call: Call, spec: Spec) -> None:
     """`perl`: -e code; -i edits files in place; -n and -p loop over input."""
     judge_code(call, spec)
+
+
+def judge_php(call: Call, spec: Spec) -> None:
+    """`php`: -i, -m, -l and -v inform; -r holds code."""
+    judge_code(call, spec)
+
+
+def judge_jar(call: Call, spec: Spec) -> None:
+    """`jar` and compilers: only listing reads."""
+    words = [arg.text for arg in call.args]
+    if call.name == "jar" and words and re.fullmatch(r"-?t[vf0]*|--list", words[0]):
+        return
+    if call.name == "jarsigner" and "-verify" in words:
+        return
+    if words in (["-version"], ["--version"]):
+        return
+    call.add(2, f"`{call.name}` writes files")
+
+
+def judge_calculator(call: Call, spec: Spec) -> None:
+    """`bc`, `dc`: arithmetic from standard input; `dc` has a shell escape."""
+    parsed = parse_options(spec, call.args)
+    judge_options(call, spec, parsed, call.name)
+    texts = [value.text for value in parsed.all("-e", "--expression", "-x") if value.exact]
+    if any(not value.exact for value in parsed.all("-e", "--expression", "-x")):
+        call.add(2, "an expression that is known only when it runs")
+    if parsed.operands:
+        call.add(2, "runs the script of a file")
+    if call.stdin.text is not None:
+        texts.append(call.stdin.text)
+    elif not texts and not parsed.has("-h", "--help") and call.name == "dc":
+        call.add(2, "runs commands read from standard input")
+    if call.name == "dc" and any("!" in text for text in texts):
+        call.add(2, "`dc` runs a command with `!`")
+
+
+def judge_linter(call: Call, spec: Spec) -> None:
+    """Linters and formatters: they may rewrite files or load plugins of the project."""
+    words = [arg.text for arg in call.args]
+    if words in (["--version"], ["-V"], ["version"]):
+        return
+    if call.name in ("gofmt", "shfmt", "clang-format", "goimports") and all(
+        arg.exact for arg in call.args
+    ):
+        if not any(re.match(r"-\w*[wi]\b|--write|--in-place|-cpuprofile", word) for word in words):
+            return
+    if re.search(r"--(?:fix|write|in-place|autofix|apply)|(?:^| )-[iw](?: |$)", " ".join(words)):
+        call.add(2, f"`{call.name}` rewrites files")
+        return
+    call.add(
+        1 if call.name in ("mypy", "bandit", "pyright", "tfsec", "checkov") else 2,
+        f"`{call.name}` writes caches or runs plugins of the project",
+    )
+
+
+def judge_miller(call: Call, spec: Spec) -> None:
+    """`mlr` and similar: verbs that write (tee, split) or run commands do not only read."""
+    parsed = parse_options(spec, call.args, stop=True)
+    judge_options(call, spec, parsed, call.name)
+    text = " ".join(arg.display for arg in parsed.operands)
+    if re.search(
+        r"\b(?:tee|split|put|filter|system|exec|emit|dump|print)\b", text
+    ) and call.name in ("mlr", "miller"):
+        if re.search(r"\b(?:tee|split|system|exec)\b|[>|]", text):
+            call.add(2, "the expression writes a file or runs a command")
+    if not all(arg.exact or arg.safe for arg in parsed.operands):
+        call.add(2, "an expression that is known only when it runs")

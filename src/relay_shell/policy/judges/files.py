@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import paths
 from ..options import parse_options
-from ..programs import by_spec, judge_options
+from ..programs import judge_options
 from ..values import Arg, Input, known
 
 if TYPE_CHECKING:
@@ -289,11 +289,6 @@ def judge_compress(call: Call, spec: Spec) -> None:
     call.add(2, f"`{call.name}` replaces files")
 
 
-def judge_uniq(call: Call, spec: Spec) -> None:
-    """Kept for specs whose second operand is written."""
-    by_spec(call, spec)
-
-
 def judge_rsync(call: Call, spec: Spec) -> None:
     """`rsync`: lists, dry-runs or copies; --delete removes at the destination."""
     parsed = parse_options(spec, call.args)
@@ -316,3 +311,24 @@ def judge_rsync(call: Call, spec: Spec) -> None:
     call.add(2, "`rsync` writes and replaces files")
     if parsed.operands:
         call.writes(parsed.operands[-1] if not remote else known("/tmp/x"), "create")  # noqa: S108
+
+
+def judge_clone(call: Call, spec: Spec) -> None:
+    """Device copiers: what they write is replaced whole; `pv` only passes data on."""
+    words = [arg.text for arg in call.args]
+    if call.name == "pv":
+        for index, word in enumerate(words):
+            if word in ("-o", "--output", "-P", "--pidfile") and index + 1 < len(words):
+                call.writes(call.args[index + 1])
+            elif word in ("-d", "--watchfd", "-R", "--remote"):
+                call.add(2, "`pv` controls another process")
+        return
+    for arg in call.args:
+        name, equals, text = arg.text.partition("=")
+        target = Arg(text, arg.exact) if equals and name == "of" else arg
+        if paths.is_device(target.text) and not (equals and name == "if"):
+            call.add(
+                3 if arg is call.args[-1] or name == "of" else 2,
+                f"writes the device {target.display}",
+            )
+    call.add(2, f"`{call.name}` writes images or devices")

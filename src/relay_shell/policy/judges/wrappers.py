@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from .. import environment
-from ..options import Parsed, parse_options
-from ..programs import by_spec, judge_options
+from ..options import parse_options
+from ..programs import judge_options
 from ..values import ANYTHING, Arg, Input, known
 
 if TYPE_CHECKING:
@@ -282,11 +282,6 @@ def judge_busybox(call: Call, spec: Spec) -> None:
     call.output = call.run(call.args, call.stdin)
 
 
-def judge_time(call: Call, spec: Spec) -> None:
-    """GNU time(1) and tracers: options of their own, then a command."""
-    by_spec(call, spec)
-
-
 def judge_tracer(call: Call, spec: Spec) -> None:
     """`strace`, `ltrace`: attach to a process or run a command."""
     parsed = parse_options(spec, call.args, stop=True)
@@ -302,8 +297,3 @@ def judge_tracer(call: Call, spec: Spec) -> None:
     if parsed.operands:
         call.add(1, "traces a command")
         call.run(parsed.operands, call.stdin)
-
-
-def last_operands(parsed: Parsed, count: int) -> list[Arg]:
-    """Operands after the first `count`."""
-    return parsed.operands[count:]

@@ -1,0 +1,88 @@
+"""Container and virtual machine tools whose reading verbs are few."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..options import parse_options
+from ..programs import judge_options
+
+if TYPE_CHECKING:
+    from ..core import Call
+    from ..spec import Spec
+
+_READING = {
+    "runc": "list state ps spec_ events features",
+    "crun": "list state ps features",
+    "vagrant": "status global-status version box_list plugin_list port ssh-config",
+    "minikube": "status ip version profile_list service_list addons_list node_list logs config_view",
+    "kind": "get version",
+    "k3d": "cluster_list node_list version registry_list",
+    "k3s": "--version",
+    "microk8s": "status version inspect_",
+    "colima": "status list version",
+    "limactl": "list info",
+    "multipass": "list info version networks find",
+    "cloud-init": "status analyze query --version features schema",
+    "distrobox": "list",
+    "toolbox": "list",
+    "istioctl": "version proxy-status analyze proxy-config",
+    "linkerd": "check version stat viz_stat",
+    "cilium": "status version",
+    "calicoctl": "get node_status version ipam_show",
+    "flux": "get check version tree logs events stats",
+    "argocd": "app_list app_get app_history app_diff app_logs version cluster_list repo_list proj_list account_list",
+    "velero": "get describe version backup_get backup_describe backup_logs restore_get schedule_get",
+    "nomad": "status node_status job_status alloc_status alloc_logs server_members version operator_raft_list"
+    " namespace_list var_list deployment_list job_history job_inspect eval_status volume_status",
+    "stern": "--version",
+    "kustomize": "version",
+    "kubens": "-c --current",
+    "kubectx": "-c --current",
+    "vmctl": "status",
+    "qemu-nbd": "--list",
+    "eksctl": "get version info",
+    "kops": "get version",
+    "apptainer": "version inspect",
+    "singularity": "version inspect",
+}
+_REMOVING = frozenset("delete destroy purge rm remove prune stop_ job_stop app_delete wipe".split())
+_OUTPUT = frozenset(
+    ("-o", "--output", "-f", "--follow", "-n", "--namespace", "-A", "--all", "-a", "-json")
+)
+
+
+def judge_machine(call: Call, spec: Spec) -> None:
+    """A verb, or verb and object, of the reading list."""
+    parsed = parse_options(spec, call.args, stop=True)
+    modes = judge_options(call, spec, parsed, call.name)
+    if modes and not parsed.operands:
+        return
+    words = [arg.text for arg in parsed.operands]
+    reading = {entry.replace("_", " ", 1) for entry in _READING.get(call.name, "").split()}
+    clear = all(arg.exact for arg in call.args)
+    pair = " ".join(words[:2])
+    if clear and words and (words[0] in reading or pair in reading):
+        return
+    if clear and len(call.args) == 1 and call.args[0].text in reading:
+        return
+    if any(word in _REMOVING for word in words[:2]):
+        call.add(3, f"`{call.name} {pair}` removes machines or what they hold")
+        return
+    call.add(
+        2, f"`{call.name} {words[0] if words else ''}` changes machines or runs something in them"
+    )
+
+
+def judge_kube_get(call: Call, spec: Spec) -> None:
+    """`kubectl get`: reads; secrets in full are credentials."""
+    parsed = parse_options(spec, call.args)
+    judge_options(call, spec, parsed, call.name)
+    resources = {part for arg in parsed.operands[:1] for part in arg.text.split("/")[0].split(",")}
+    output = parsed.get("-o", "--output")
+    if (
+        resources & {"secret", "secrets"}
+        and output is not None
+        and output.text not in ("wide", "name")
+    ):
+        call.add(1, "reads a credential")

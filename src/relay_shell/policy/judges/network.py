@@ -1,0 +1,475 @@
+"""Network tools with languages of their own: iproute2, nmcli, curl, wget, netcat, socat."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..options import parse_options
+from ..programs import judge_options
+from ..spec import Spec, declarations
+from ..values import Arg, known
+
+if TYPE_CHECKING:
+    from ..core import Call
+
+_IP_GLOBAL = re.compile(
+    r"-(?:4|6|0|B|M|s|stats|statistics|d|details|h|human|human-readable|iec|o|oneline|r|resolve|c|color"
+    r"|c=\w+|color=\w+|t|timestamp|ts|tshort|br|brief|j|json|p|pretty|N|Numeric|a|all|echo|V|Version"
+    r"|loops|ss|dd)+|-br|-c"
+)
+# In iproute2 an abbreviation means the first command of a fixed order that it begins; only
+# spellings that can mean nothing but reading are listed.
+_SHOW = frozenset("show list lst sh sho lis ls li get".split())
+_IP_OBJECTS = {
+    "address": {"s"},
+    "link": {"xstats", "afstats"},
+    "route": {"s", "g", "l"},
+    "rule": {"s", "l"},
+    "neighbour": {"s", "l"},
+    "neighbor": {"s", "l"},
+    "maddress": {"s"},
+    "mroute": set(),
+    "netns": {"identify", "pids", "list-id", "monitor"},
+    "tunnel": set(),
+    "tuntap": set(),
+    "ntable": set(),
+    "netconf": set(),
+    "tcp_metrics": set(),
+    "token": set(),
+    "xfrm": set(),
+    "vrf": {"identify", "pids"},
+    "addrlabel": set(),
+    "nexthop": set(),
+    "macsec": set(),
+    "mptcp": {"limits", "endpoint", "monitor"},
+    "l2tp": set(),
+    "sr": set(),
+    "ioam": set(),
+    "fou": set(),
+    "monitor": set(),
+    "stats": set(),
+}
+_IP_SHORT = {
+    "a": "address",
+    "ad": "address",
+    "addr": "address",
+    "l": "link",
+    "li": "link",
+    "lin": "link",
+    "r": "route",
+    "ro": "route",
+    "rou": "route",
+    "ru": "rule",
+    "n": "neighbour",
+    "ne": "neighbour",
+    "neigh": "neighbour",
+    "m": "maddress",
+    "maddr": "maddress",
+    "mr": "mroute",
+    "tu": "tunnel",
+    "tun": "tunnel",
+    "mo": "monitor",
+    "mon": "monitor",
+    "x": "xfrm",
+    "nei": "neighbour",
+    "to": "token",
+    "netn": "netns",
+}
+
+
+def _words(call: Call) -> list[Arg] | None:
+    """The words, or None with a Tier 2 reason if one may become several."""
+    for arg in call.args:
+        if arg.splits:
+            call.add(2, f"`{arg.display}` may become several words")
+            return None
+    return call.args
+
+
+def judge_ip(call: Call, spec: Spec) -> None:
+    """`ip`: show, list and get of an object read."""
+    args = _words(call)
+    if args is None:
+        return
+    index = 0
+    while index < len(args) and args[index].text.startswith("-"):
+        option = args[index].text
+        index += 1
+        if option in ("-f", "-family", "-n", "-netns", "-rc", "-rcvbuf", "-l"):
+            index += 1
+            continue
+        if not args[index - 1].exact or not _IP_GLOBAL.fullmatch(option):
+            call.add(2, f"option `{option}` of `ip` is not known to only read")
+            return
+    words = args[index:]
+    if not words:
+        return
+    first = words[0]
+    name = _IP_SHORT.get(first.text, first.text)
+    extra = _IP_OBJECTS.get(name) if first.exact else None
+    if extra is None:
+        if first.text != "help":
+            call.add(2, f"`ip {first.display}` is not known to only read")
+        return
+    if name == "monitor" or len(words) == 1:
+        if name in ("xfrm", "tcp_metrics", "token", "mptcp") and len(words) == 1:
+            return
+        return
+    if name == "netns" and words[1].text in ("exec", "e", "ex", "exe"):
+        call.add(2, "`ip netns exec` runs a command in another network namespace")
+        call.run(words[3:])
+        return
+    if name == "vrf" and words[1].text == "exec":
+        call.add(2, "`ip vrf exec` runs a command in another routing domain")
+        call.run(words[3:])
+        return
+    verbs = [words[1]]
+    if name in ("xfrm", "mptcp", "l2tp", "sr", "ioam"):
+        verbs = words[2:3] or [known("show")]
+        if words[1].text in ("monitor", "m", "limits") and len(words) < 3:
+            return
+    for verb in verbs:
+        if verb.exact and (verb.text in _SHOW or verb.text in extra or verb.text == "help"):
+            return
+        if (
+            verb.exact
+            and verb.text in ("count", "monitor")
+            and name in ("xfrm", "mptcp", "nexthop")
+        ):
+            return
+    flushing = words[1].text.startswith(("f", "fl"))
+    call.add(
+        3 if flushing and name in ("address", "route", "link") else 2,
+        f"`ip {first.text} {words[1].display}` changes the network",
+    )
+
+
+_OBJECT_VERBS = frozenset("show list ls lst sh help monitor mon get dump".split())
+
+
+def judge_objects(call: Call, spec: Spec) -> None:
+    """`tc`, `bridge`, `devlink` and their kind: OBJECT then a verb; no verb shows."""
+    args = _words(call)
+    if args is None:
+        return
+    words = list(args)
+    while words and words[0].text.startswith("-"):
+        option = words.pop(0)
+        if re.fullmatch(r"-(?:b|batch|force|n|netns|net)(?:=.*)?", option.text) or not option.exact:
+            call.add(2, f"option `{option.display}` of `{call.name}` is not known to only read")
+            return
+    if len(words) < 2:
+        if words and words[0].text not in _OBJECT_VERBS and not words[0].exact:
+            call.add(2, f"`{call.name} {words[0].display}` is known only when it runs")
+        return
+    verb = words[1]
+    if words[0].text in ("monitor", "mon", "help"):
+        return
+    if call.name == "devlink" and words[0].text in ("dev", "port", "health", "sb", "resource"):
+        nested = [w.text for w in words[1:4] if w.exact]
+        if any(
+            w
+            in (
+                "set",
+                "reload",
+                "flash",
+                "add",
+                "del",
+                "split",
+                "unsplit",
+                "recover",
+                "clear",
+                "test",
+                "bind",
+                "new",
+                "trigger",
+            )
+            for w in nested
+        ):
+            call.add(2, f"`{call.name}` changes a device")
+            return
+        if any(w in _OBJECT_VERBS or w in ("info", "diagnose") for w in nested):
+            return
+    if verb.exact and verb.text in _OBJECT_VERBS:
+        return
+    if call.name == "tc" and verb.text in ("s", "l", "li", "lis", "sho"):
+        return
+    call.add(2, f"`{call.name} {words[0].display} {verb.display}` changes the network")
+
+
+def judge_ethtool(call: Call, spec: Spec) -> None:
+    """`ethtool`: options in lower case mostly show, the others set or blink."""
+    args = _words(call)
+    if not args:
+        return
+    first = args[0].text
+    showing = re.fullmatch(
+        r"-[iSkgcalmPTxnudeV]|-P|-h|--(?:driver|statistics|show-\w[\w-]*|register-dump|eeprom-dump|version|help"
+        r"|module-info|json|include-statistics|phy-statistics)|--phy-statistics|-I",
+        first,
+    )
+    if first in ("-e", "-d", "-m") or showing:
+        if first in ("--json", "-I", "--include-statistics") and len(args) > 1:
+            if args[1].text.startswith("-") and not args[1].text.startswith("--show"):
+                call.add(2, "changes a network interface")
+        return
+    if not first.startswith("-") and len(args) == 1 and args[0].exact:
+        return
+    if not first.startswith("-") and len(args) == 1 and not args[0].wild:
+        return
+    call.add(2, f"`ethtool {args[0].display}` changes a network interface")
+
+
+def judge_iw(call: Call, spec: Spec) -> None:
+    """`iw`: info, link, dump, list and get read."""
+    words = [a.text for a in call.args if a.exact]
+    if len(words) < len(call.args) and any(a.wild for a in call.args):
+        call.add(2, "an argument is known only when it runs")
+        return
+    if words in (
+        [],
+        ["dev"],
+        ["phy"],
+        ["list"],
+        ["reg", "get"],
+        ["event"],
+        ["help"],
+        ["--version"],
+    ):
+        return
+    if words[0] in ("dev", "phy", "wlan0") and words[-1] in (
+        "info",
+        "link",
+        "dump",
+        "get",
+        "channels",
+    ):
+        return
+    call.add(2, "`iw` changes or scans a wireless interface")
+
+
+_NM_OBJECTS = ("general", "networking", "radio", "connection", "device", "agent", "monitor")
+_NM_READ = {
+    "general": {"status", "permissions", "logging", "reload_"},
+    "networking": {"connectivity"},
+    "radio": set(),
+    "connection": {"show", "monitor", "export"},
+    "device": {"status", "show", "monitor", "lldp"},
+    "monitor": set(),
+}
+
+
+def judge_nmcli(call: Call, spec: Spec) -> None:
+    """`nmcli`: objects and verbs may be abbreviated; only sure readings count."""
+    args = _words(call)
+    if args is None:
+        return
+    words: list[str] = []
+    index = 0
+    while index < len(args):
+        text = args[index].text
+        index += 1
+        if text in (
+            "-f",
+            "--fields",
+            "-g",
+            "--get-values",
+            "-m",
+            "--mode",
+            "-e",
+            "--escape",
+            "-w",
+            "--wait",
+            "-c",
+            "--colors",
+            "-n",
+        ):
+            index += 1 if text != "-n" else 0
+        elif text in ("-s", "--show-secrets"):
+            call.add(1, "shows secrets of connections")
+        elif text in ("-a", "--ask"):
+            call.add(2, "asks for input")
+        elif text.startswith("-"):
+            if not re.fullmatch(r"-[tpvh]+|--(?:terse|pretty|version|help|overview)|-o", text):
+                call.add(2, f"option `{text}` of nmcli is not known")
+        else:
+            words.append(args[index - 1].text if args[index - 1].exact else "?")
+    if not words:
+        return
+    matches = [name for name in _NM_OBJECTS if name.startswith(words[0])]
+    name = matches[0] if matches else ""
+    if name == "monitor" and words[0] == "m":
+        return
+    if not name or name == "agent":
+        call.add(2, f"`nmcli {words[0]}` changes the network or waits for input")
+        return
+    if len(words) == 1:
+        return
+    verb = words[1]
+    if name == "radio" and verb in ("wifi", "wwan", "all") and len(words) == 2:
+        return
+    if name == "networking" and verb == "connectivity" and len(words) == 2:
+        return
+    if name == "general" and verb in ("hostname", "logging") and len(words) == 2:
+        return
+    if name == "device" and verb in ("wifi", "w") and (len(words) == 2 or words[2] == "list"):
+        if "--rescan" not in words:
+            call.add(1, "may scan for wireless networks")
+        return
+    reading = _NM_READ.get(name, set())
+    if any(r.startswith(verb) for r in reading) and verb in (
+        "s",
+        "sh",
+        "sho",
+        "show",
+        "status",
+        "monitor",
+        "st",
+        "permissions",
+        "lldp",
+    ):
+        if not (verb == "s" and name == "device"):
+            return
+    call.add(3 if verb.startswith("del") else 2, f"`nmcli {words[0]} {verb}` changes the network")
+
+
+_CURL = declarations(
+    "-s,--silent -S,--show-error -L,--location -I,--head -i,--include,--show-headers -v,--verbose -f,--fail"
+    " --fail-with-body -k,--insecure -g,--globoff -4,--ipv4 -6,--ipv6 -N,--no-buffer -q,--disable"
+    " -#,--progress-bar --compressed --http1.0 -0 --http1.1 --http2 --http2-prior-knowledge --http3"
+    " -m,--max-time: --connect-timeout: --retry: --retry-delay: --retry-max-time: --retry-connrefused"
+    " --retry-all-errors -A,--user-agent: -e,--referer: -H,--header: -u,--user: -x,--proxy:=1"
+    " --noproxy: --resolve: --connect-to: --interface: -r,--range: --max-redirs: --cacert: --capath:"
+    " -E,--cert: --key: --cert-type: --key-type: --pass: --ciphers: --tls-max: --tlsv1 --tlsv1.0 --tlsv1.1"
+    " --tlsv1.2 --tlsv1.3 -1 -2 -3 --ssl --ssl-reqd --no-progress-meter --parallel -Z -n,--netrc"
+    " --netrc-file: --anyauth --basic --digest --ntlm --negotiate --oauth2-bearer: --aws-sigv4: -w,--write-out:"
+    " --url: -b,--cookie: --path-as-is --limit-rate: -y: -Y: --speed-limit: --speed-time: --tcp-nodelay"
+    " --tcp-fastopen --keepalive-time: --no-keepalive --dns-servers: --doh-url: --local-port: --max-filesize:"
+    " --location-trusted --post301 --post302 --post303 --raw --styled-output --no-styled-output"
+    " --unix-socket:=1 --abstract-unix-socket:=1 --trace-time --trace-ids -G,--get --request-target: -l"
+    " -V,--version!0 -h,--help?!0 -M,--manual!0 --next --fail-early --no-sessionid --haproxy-protocol"
+    " --cert-status --crlfile: --pinnedpubkey: --proto: --proto-default: --proto-redir: --variable:"
+    " -o,--output:@write -O,--remote-name --remote-name-all -J,--remote-header-name --output-dir:@create"
+    " --create-dirs -R --remote-time -D,--dump-header:@write -c,--cookie-jar:@write --trace:@write"
+    " --trace-ascii:@write --stderr:@write --etag-save:@write --hsts:@write --alt-svc:@write --libcurl:@write"
+    " -C,--continue-at: -K,--config:=2 -T,--upload-file:=2 -a,--append=2 -Q,--quote:=2 --engine:=2"
+    " -d,--data,--data-ascii: --data-raw: --data-binary: --data-urlencode: --json: -F,--form: --form-string:"
+    " --url-query: -X,--request: -t,--telnet-option:=2 --mail-from:=2 --mail-rcpt:=2 -p,--proxytunnel"
+    " --socks5: --socks4: --socks5-hostname: --preproxy: -U,--proxy-user: --key-file: --curves:",
+    "gnu",
+)
+
+
+def judge_curl(call: Call, spec: Spec) -> None:
+    """`curl`: a request leaves the machine; what it uploads, saves or deletes counts more."""
+    curl = Spec("curl", options=_CURL)
+    parsed = parse_options(curl, call.args)
+    modes = judge_options(call, curl, parsed, "curl")
+    if modes and not parsed.operands:
+        return
+    call.add(1, "sends a request to another machine or service")
+    method = parsed.get("-X", "--request")
+    uploads = (
+        "-d",
+        "--data",
+        "--data-raw",
+        "--data-binary",
+        "--data-urlencode",
+        "--json",
+        "-F",
+        "--form",
+        "--form-string",
+    )
+    if method is not None:
+        verb = method.text.upper() if method.exact else ""
+        if verb in ("DELETE", "PURGE"):
+            call.add(3, f"`curl -X {verb}` deletes at the other end")
+        elif verb not in ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"):
+            call.add(2, f"`curl -X {method.display}` changes something at the other end")
+    if parsed.has(*uploads):
+        call.add(2, "uploads data to another machine or service")
+        data = " ".join(v.text for v in parsed.all(*uploads))
+        if re.search(r"delete_by_query|DROP\s+(?:TABLE|DATABASE)|TRUNCATE\s", data, re.IGNORECASE):
+            call.add(3, "the data names a deletion")
+    if parsed.has("-O", "--remote-name", "--remote-name-all", "-J"):
+        call.add(2, "`curl -O` writes a file named by the other end")
+    for url in parsed.operands:
+        if url.text.startswith(("file:", "dict:", "gopher:", "telnet:", "smtp:", "ldap:")):
+            call.add(2, f"uses another protocol: {url.display}")
+        if re.search(r"_delete_by_query|/_shutdown", url.text):
+            call.add(3, "the address names a deletion")
+
+
+def judge_wget(call: Call, spec: Spec) -> None:
+    """`wget`: writes what it fetches, unless to standard output or only looking."""
+    words = [a.text for a in call.args]
+    joined = " ".join(words)
+    if words in (["-V"], ["-h"]):
+        return
+    call.add(1, "sends a request to another machine")
+    if re.search(
+        r"--(?:post|body|method|use-askpass|config|execute|input-file)|(?:^| )-\w*e", joined
+    ):
+        call.add(2, "sends data or takes settings from elsewhere")
+    if re.search(r"--method[= ]DELETE", joined):
+        call.add(3, "deletes at the other end")
+    stdout = re.search(
+        r"(?:^| )-\w*O ?-(?: |$)|--output-document[= ]-(?: |$)|(?:^| )-\w*O ?/dev/null", joined
+    )
+    looking = "--spider" in words
+    logs = re.search(
+        r"(?:^| )-[a-zA-Z]*[oa](?: |$)|--output-file|--append-output|--save-|--warc|--hsts-file",
+        joined,
+    )
+    if logs or any(a.wild for a in call.args) or not (stdout or looking):
+        for arg in call.args[1:]:
+            previous = call.args[call.args.index(arg) - 1].text
+            if previous in ("-O", "--output-document"):
+                call.writes(arg)
+        call.add(2, "writes what it fetches")
+
+
+def judge_browser(call: Call, spec: Spec) -> None:
+    """Text browsers and HTTP clients: a request leaves the machine."""
+    call.add(1, "sends a request to another machine")
+    words = [a.text for a in call.args]
+    if call.name in ("http", "https", "httpie", "xh"):
+        if any(w in ("DELETE",) for w in words):
+            call.add(3, "deletes at the other end")
+        if any(w in ("POST", "PUT", "PATCH") or re.match(r"[\w-]+(?::=|=|@)", w) for w in words):
+            call.add(2, "changes something at the other end")
+        if any(re.match(r"(?:-d|--download|-o|--output|--session)", w) for w in words):
+            call.add(2, "writes a file")
+    elif not any(w in ("-dump", "-source", "-head", "-dump_source", "--version") for w in words):
+        call.add(2, f"`{call.name}` is an interactive browser")
+    if any(re.match(r"-(?:cmd_script|cfg|lss|editor|config)|-o$", w) for w in words):
+        call.add(2, "takes settings or commands from elsewhere")
+
+
+def judge_netcat(call: Call, spec: Spec) -> None:
+    """`nc`: with -z it only connects; else it is a pipe to the network; -e runs a program."""
+    letters = "".join(a.text[1:] for a in call.args if re.match(r"-[A-Za-z]", a.text))
+    longs = [a.text for a in call.args if a.text.startswith("--")]
+    call.add(1, "connects to another machine")
+    scanning = "z" in letters and not re.search(r"[eclk]", letters) and not longs
+    if any(a.wild for a in call.args) or not scanning:
+        call.add(2, "exchanges data with another machine or listens")
+    for index, arg in enumerate(call.args):
+        if re.fullmatch(r"-\w*[ec]|--(?:sh-exec|exec|lua-exec)", arg.text) and index + 1 < len(
+            call.args
+        ):
+            call.shell(call.args[index + 1])
+            call.add(2, "runs a program for whoever is at the other end")
+
+
+def judge_socat(call: Call, spec: Spec) -> None:
+    """`socat` connects any two things, files and programs among them."""
+    call.add(2, "connects files, programs or network addresses")
+    for arg in call.args:
+        match = re.match(r"(?:EXEC|SYSTEM|SHELL):'?([^,']+)", arg.text, re.IGNORECASE)
+        if match:
+            call.shell(known(match.group(1)))
+        match = re.match(r"(?:OPEN|CREATE|GOPEN|FILE):([^,]+)", arg.text, re.IGNORECASE)
+        if match:
+            call.writes(known(match.group(1)), "create")

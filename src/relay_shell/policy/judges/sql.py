@@ -1,0 +1,520 @@
+"""Database clients: what a statement, command or script asks of the server."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..options import Parsed, parse_options
+from ..programs import judge_options
+from ..values import Arg
+
+if TYPE_CHECKING:
+    from ..core import Call
+    from ..spec import Spec
+
+_MAX_SQL = 16 * 1024
+_STRIP = re.compile(
+    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*(?!!)(?:[^*]|\*(?!/))*\*/|\#[^\n]*",
+    re.DOTALL,
+)
+_DESTROYS = re.compile(
+    r"\b(?:DROP|TRUNCATE|PURGE|ERASE|RESET\s+(?:MASTER|SLAVE|REPLICA|BINARY)|SHUTDOWN|FLUSHALL|FLUSHDB)\b"
+    r"|\bDELETE\s+(?:FROM|MEASUREMENT|SERIES)\b|\bDELETE\s*;|\bALTER\s+TABLE\b.*\b(?:DROP|DELETE|TRUNCATE)\b"
+    r"|\bDETACH\s+DELETE\b|\bUPDATE\s+\S+\s+SET\b(?!.*\bWHERE\b)|\bREINIT\b|\bDELETE\s+\w+\s+FROM\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_READS = re.compile(
+    r"\s*(?:SELECT|SHOW|DESCRIBE|DESC|EXPLAIN(?!\s+ANALYZE|\s*\([^)]*ANALYZE)|WITH|TABLE|VALUES|USE|HELP|EXISTS"
+    r"|STATUS|LIST|PRAGMA\s+\w+(?:\s*\(\s*[\w.]*\s*\))?\s*$|SET\s+(?:NAMES|TIME_ZONE)\b|CONSISTENCY|CHECK\s+TABLE"
+    r"|ANALYZE_)\b",
+    re.IGNORECASE,
+)
+_WRITES = re.compile(
+    r"\b(?:INTO\s+(?:OUTFILE|DUMPFILE|TEMP|TABLE)?|INSERT|UPDATE|DELETE|REPLACE\s+INTO|MERGE|CREATE|ALTER|GRANT"
+    r"|REVOKE|CALL|EXECUTE|COPY|LOAD|LOCK|VACUUM|REINDEX|CLUSTER|REFRESH|NOTIFY|LISTEN|ATTACH|DETACH|KILL|IMPORT"
+    r"|INSTALL|UNINSTALL|RENAME|OPTIMIZE|REPAIR|HANDLER|DO|PREPARE|SYSTEM|BACKUP|RESTORE|FOR\s+UPDATE|FOR\s+SHARE"
+    r"|EXEC|XP_CMDSHELL|SET|COMMIT|SECURITY\s+LABEL|COMMENT\s+ON|DISCARD|ANALYZE|FLUSH|START|STOP|CHANGE|EXPORT)\b",
+    re.IGNORECASE,
+)
+# Functions that read or write files, run programs, wait, or change the server.
+_FUNCTIONS = re.compile(
+    r"\b(?:pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_switch_wal|pg_promote"
+    r"|pg_drop_replication_slot|pg_create_\w+|pg_advisory_\w*lock\w*|pg_replication_\w+|pg_logical_\w+|pg_file_\w+"
+    r"|pg_read_(?:binary_)?file|pg_ls_dir|pg_write\w*|lo_\w+|dblink\w*|nextval|setval|set_config|pg_sleep\w*"
+    r"|pg_stat_reset\w*|pg_stat_statements_reset|pg_wal_replay_\w+|pg_start_backup|pg_stop_backup|pg_backup_\w+"
+    r"|load_file|sys_exec|sys_eval|get_lock|release_lock|sleep|benchmark|load_extension|writefile|readfile|edit"
+    r"|fts3_tokenizer|query_to_xml|database_to_xml|xp_\w+|sp_\w+|openrowset|url|file|remote|executable|s3|jdbc|odbc"
+    r"|mysql|postgresql|input|copy_from|plpy\w*|exec|query_to_\w+)\s*\(",
+    re.IGNORECASE,
+)
+
+
+def sql_verdict(text: str, client: str) -> tuple[int, str]:
+    """Tier and reason of SQL text: reading statements only are Tier 0."""
+    if len(text) > _MAX_SQL:
+        return 2, "SQL that is too long to judge"
+    # MySQL executes the content of /*! ... */ comments.
+    bare = _STRIP.sub(" '' ", text.replace("/*!", " ").replace("*/", " */ "))
+    if _DESTROYS.search(bare):
+        return 3, "the statement removes or overwrites data"
+    for statement in bare.split(";"):
+        statement = statement.strip().removesuffix("\\G").removesuffix("\\g").strip()
+        if not statement:
+            continue
+        if not _READS.match(statement):
+            word = statement.split()[0][:24]
+            return 2, f"the statement `{word}` is not known to only read"
+        if re.match(
+            r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|PRAGMA|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b",
+            statement,
+            re.I,
+        ):
+            if not _FUNCTIONS.search(statement):
+                continue
+        if _WRITES.search(statement):
+            return 2, "the statement writes, locks or runs something"
+        if _FUNCTIONS.search(statement):
+            return 2, "the statement calls a function that is not known to only read"
+        if "\\" in statement:
+            return 2, "the statement holds a command of the client"
+    return 0, ""
+
+
+def _statements(call: Call, values: list[Arg], judge: str) -> None:
+    for value in values:
+        if not value.exact:
+            call.add(2, f"SQL that is known only when it runs: {value.display}")
+            tier, reason = sql_verdict(value.display, judge)
+            call.add(tier, reason)
+            continue
+        call.add(*sql_verdict(value.text, judge))
+
+
+def _input(call: Call, judge: str) -> None:
+    """Statements from standard input."""
+    if call.stdin.text is not None:
+        _statements(call, [Arg(call.stdin.text)], judge)
+    else:
+        call.add(2, "reads statements from standard input")
+
+
+def _parse(call: Call, spec: Spec) -> tuple[Parsed, bool]:
+    parsed = parse_options(spec, call.args)
+    modes = judge_options(call, spec, parsed, call.name)
+    return parsed, bool(modes) and max(modes) == 0
+
+
+def judge_mysql(call: Call, spec: Spec) -> None:
+    """`mysql -e`; backslash commands and `system` run programs."""
+    parsed, informing = _parse(call, spec)
+    if informing:
+        return
+    values = parsed.all("-e", "--execute")
+    if not values:
+        _input(call, "mysql")
+    for value in values:
+        match = re.search(r"\\!\s*([^;\n]*)|^\s*system\s+([^;\n]*)", value.text, re.IGNORECASE)
+        if match:
+            call.shell(Arg(match.group(1) or match.group(2)))
+            call.add(2, "the client runs a command")
+        elif re.search(
+            r"\\[^gGnrtN'\"\\%_]|^\s*(?:source|tee|pager|edit|delimiter)\b",
+            value.text,
+            re.IGNORECASE,
+        ):
+            call.add(2, "the statement holds a command of the client")
+    _statements(call, values, "mysql")
+
+
+_PSQL_META = re.compile(
+    r"\\(?:l|d[A-Za-z]*|conninfo|x|timing|a|t|pset|dt|du|dn|dx|df|z|sf|sv|encoding|q|h|help|echo|set|\?|di|dp|db|dd"
+    r"|copyright|errverbose|lo_list|drds|dRp|dRs|crosstabview|gx|H)[S+x]*(?:\s+[\w.*\"'?$ -]*)?"
+)
+
+
+def judge_psql(call: Call, spec: Spec) -> None:
+    """`psql -c`; of the backslash commands only those that describe read."""
+    parsed, informing = _parse(call, spec)
+    if informing or (parsed.has("-l", "--list") and not parsed.has("-c", "-f")):
+        return
+    for value in parsed.all("-v", "--set", "--variable"):
+        if re.match(r"(?:PROMPT\d|HISTFILE)=", value.text):
+            call.add(2, f"`psql -v {value.display}` writes a file or runs a command")
+    values = parsed.all("-c", "--command")
+    if not values and not parsed.has("-f", "--file"):
+        if call.stdin.text is None:
+            call.add(2, "reads statements from standard input")
+            return
+        values = [Arg(call.stdin.text)]
+    for value in values:
+        for line in (value.text if value.exact else value.display).split("\n"):
+            stripped = line.strip()
+            if not stripped.startswith("\\"):
+                if "\\" in re.sub(r"'[^']*'", "", stripped):
+                    call.add(2, "the statement holds a command of the client")
+                _statements(call, [Arg(line, value.exact)], "psql")
+                continue
+            match = re.match(r"\\!\s*(.*)", stripped)
+            if match:
+                call.shell(Arg(match.group(1)))
+                call.add(2, "the client runs a command")
+            elif not value.exact or not _PSQL_META.fullmatch(stripped) or "`" in stripped:
+                call.add(2, f"`{stripped[:40]}` is not known to only read")
+
+
+_SQLITE_META = re.compile(
+    r"\.(?:tables|schema|indexes|indices|databases|dump|show|stats|headers?|mode|width|nullvalue|separator|timer|help"
+    r"|echo|bail|changes|dbinfo|fullschema|limit|lint|sha3sum|eqp|explain|print|quit|exit|version|vfsinfo|vfslist"
+    r"|vfsname|dbconfig)\b[^|]*"
+)
+
+
+def judge_sqlite(call: Call, spec: Spec) -> None:
+    """`sqlite3 FILE SQL`: opening a file may create it; dot commands can run programs."""
+    parsed, informing = _parse(call, spec)
+    if informing:
+        return
+    texts = [*parsed.operands[1:], *parsed.all("-cmd")]
+    if not parsed.operands[1:]:
+        if call.stdin.text is None:
+            call.add(2, "reads statements from standard input")
+            return
+        texts.append(Arg(call.stdin.text))
+    for value in texts:
+        for line in (value.text if value.exact else value.display).split("\n"):
+            stripped = line.strip()
+            if not stripped.startswith("."):
+                _statements(call, [Arg(line, value.exact)], "sqlite")
+                continue
+            match = re.match(
+                r"\.(?:output|once|excel|save|backup|clone|log|trace|iotrace|cd)\s+'?([^'\s]+)",
+                stripped,
+            )
+            shell = re.match(r"\.(?:shell|system)\s+(.*)", stripped)
+            if match:
+                call.writes(Arg(match.group(1)))
+                call.add(2, f"`{stripped[:40]}` writes a file")
+            elif shell:
+                call.shell(Arg(shell.group(1)))
+                call.add(2, "the client runs a command")
+            elif not _SQLITE_META.fullmatch(stripped):
+                call.add(2, f"`{stripped[:40]}` is not known to only read")
+
+
+def judge_statements(call: Call, spec: Spec) -> None:
+    """Clients that take statements in options or from standard input."""
+    parsed, informing = _parse(call, spec)
+    if informing:
+        return
+    values = [
+        used.value
+        for used in parsed.used
+        if used.option and used.option.kind == "sql" and used.value
+    ]
+    if values:
+        _statements(call, values, call.name)
+    elif call.name == "duckdb" and len(parsed.operands) > 1:
+        _statements(call, parsed.operands[1:], call.name)
+    else:
+        _input(call, call.name)
+
+
+_REDIS_READ = frozenset(
+    (
+        "get mget getrange strlen exists ttl pttl type keys scan hget hgetall hmget hkeys hvals hlen hexists hscan"
+        " hstrlen hrandfield lrange llen lindex lpos smembers scard sismember smismember srandmember sscan sinter"
+        " sunion sdiff sintercard zrange zrangebyscore zrevrange zrevrangebyscore zrangebylex zcard zscore zmscore"
+        " zrank zrevrank zcount zlexcount zscan zinter zunion zdiff info ping dbsize time lastsave role echo"
+        " randomkey object dump bitcount bitpos getbit xlen xrange xrevrange xinfo xpending pfcount geopos geodist"
+        " geohash geosearch memory command touch_ expiretime pexpiretime substr lcs ft.info ft.search ft._list"
+        " json.get json.type json.mget ts.get ts.range ts.info hello getex_ bitfield_ro sort_ro georadius_ro"
+    ).split()
+)
+_REDIS_SUB = {
+    "config": {"get"},
+    "client": {"list", "info", "id", "getname", "trackinginfo"},
+    "cluster": {
+        "info",
+        "nodes",
+        "slots",
+        "shards",
+        "keyslot",
+        "myid",
+        "countkeysinslot",
+        "links",
+        "replicas",
+        "slaves",
+    },
+    "slowlog": {"get", "len", "help"},
+    "latency": {"latest", "history", "doctor", "graph", "histogram", "help"},
+    "acl": {"list", "users", "whoami", "cat", "getuser", "log", "dryrun"},
+    "memory": {"usage", "stats", "doctor", "malloc-stats", "help"},
+    "object": {"encoding", "idletime", "freq", "refcount", "help"},
+    "pubsub": {"channels", "numsub", "numpat", "shardchannels"},
+    "script": {"exists"},
+    "module": {"list"},
+    "function": {"list", "stats", "dump"},
+    "sentinel": {
+        "masters",
+        "master",
+        "replicas",
+        "slaves",
+        "sentinels",
+        "ckquorum",
+        "get-master-addr-by-name",
+        "myid",
+    },
+    "debug": set(),
+    "command": {"count", "info", "docs", "list", "getkeys", ""},
+    "xinfo": {"stream", "groups", "consumers", "help"},
+}
+_REDIS_DESTROYS = frozenset(
+    "flushall flushdb del unlink shutdown swapdb ltrim spop lpop rpop blpop zpopmin zpopmax hdel srem zrem lrem xdel"
+    " xtrim getdel zremrangebyscore zremrangebyrank zremrangebylex json.del ft.drop ft.dropindex slaveof replicaof"
+    " failover".split()
+)
+_REDIS_VALUED = frozenset(
+    "-h -p -s -a -u -r -i -n -d -t -X --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers"
+    " --tls-ciphersuites --show-pushes -D --quoted-pattern --pattern --count --memkeys-samples".split()
+)
+_REDIS_FLAGS = frozenset(
+    "-c -3 -2 -4 -6 -e -x_ --tls --insecure --raw --no-raw --csv --json --quoted-json --no-auth-warning --stat --latency"
+    " --latency-history --latency-dist --bigkeys --memkeys --hotkeys --scan --version --help --askpass --verbose".split()
+)
+
+
+def judge_redis(call: Call, spec: Spec) -> None:
+    """`redis-cli`: options, then one command."""
+    words = list(call.args)
+    modes = 0
+    while words and words[0].text.startswith("-"):
+        option = words.pop(0).text
+        if option in _REDIS_VALUED:
+            if words:
+                words.pop(0)
+        elif option in _REDIS_FLAGS:
+            modes += option in (
+                "--stat",
+                "--latency",
+                "--latency-history",
+                "--latency-dist",
+                "--bigkeys",
+                "--memkeys",
+                "--hotkeys",
+                "--scan",
+                "--version",
+                "--help",
+            )
+        else:
+            call.add(2, f"option `{option}` of redis-cli writes a file or runs a script")
+    if not words:
+        if modes == 0:
+            _redis_input(call)
+        return
+    _redis_command(call, [word.text if word.exact else "" for word in words])
+
+
+def _redis_input(call: Call) -> None:
+    if call.stdin.text is None:
+        call.add(2, "reads commands from standard input")
+        return
+    for line in call.stdin.text.split("\n"):
+        if line.split():
+            _redis_command(call, line.split())
+
+
+def _redis_command(call: Call, words: list[str]) -> None:
+    verb = words[0].lower()
+    second = words[1].lower() if len(words) > 1 else ""
+    if verb in _REDIS_DESTROYS or (
+        verb == "cluster" and second in ("reset", "forget", "flushslots")
+    ):
+        call.add(3, f"`{verb}` removes data or stops the server")
+    elif verb in ("script", "function", "acl") and second in ("flush", "delete", "deluser"):
+        call.add(3, f"`{verb} {second}` removes data")
+    elif verb in _REDIS_SUB:
+        if second not in _REDIS_SUB[verb]:
+            call.add(2, f"`{verb} {second}` changes the server")
+    elif verb not in _REDIS_READ:
+        call.add(2, f"`{verb}` is not known to only read")
+
+
+_MONGO_DESTROYS = re.compile(
+    r"\.(?:drop\w*|remove|deleteMany|deleteOne|findOneAndDelete|findAndModify|shutdownServer|compact|repairDatabase)\s*\("
+    r"|\b(?:dropDatabase|fsyncLock)\b"
+)
+_MONGO_READS = re.compile(
+    r"\s*(?:(?:db|rs|sh)(?:\.getSiblingDB\(['\"]\w+['\"]\))?(?:\.\w+|\[['\"]\w+['\"]\]|\.getCollection\(['\"][\w.-]+['\"]\))*?"
+    r"\.(?:stats|serverStatus|currentOp|version|getCollectionNames|getCollectionInfos|getName|getMongo|hello|isMaster"
+    r"|hostInfo|status|conf|config|printReplicationInfo|printSecondaryReplicationInfo|find|findOne|count"
+    r"|countDocuments|estimatedDocumentCount|distinct|getIndexes|totalSize|dataSize|storageSize|totalIndexSize"
+    r"|getUsers|getRoles|getProfilingStatus|isCapped|printShardingStatus|getBalancerState|explain|dbStats|connectionStatus"
+    r"|buildInfo|serverBuildInfo|serverCmdLineOpts|getReplicationInfo)\((?P<args>[^()]*)\)"
+    r"(?:\.(?:pretty|count|limit|sort|toArray|size|skip|length|explain|ok|hasNext|next)\([^()]*\)|\.\w+(?!\())*"
+    r"|show\s+(?:dbs|databases|collections|users|roles|profile|logs?)|db|use\s+\w+|db\.version\(\)"
+    r"|db\.adminCommand\(\s*\{?\s*['\"]?(?:listDatabases|ping|serverStatus|replSetGetStatus|getParameter|hostInfo|buildInfo|top|connPoolStats|getLog)['\"]?[^()]*\)"
+    r"|db\.runCommand\(\s*\{\s*['\"]?(?:ping|serverStatus|dbStats|collStats|listCollections|hello|connectionStatus)['\"]?[^()]*\))\s*;?\s*"
+)
+_MONGO_WRAPPED = re.compile(
+    r"\s*(?:printjson|JSON\.stringify|print|EJSON\.stringify|tojson)\((.*)\)\s*;?\s*", re.DOTALL
+)
+
+
+def judge_mongo(call: Call, spec: Spec) -> None:
+    """`mongosh --eval`: JavaScript; only plain reading calls are recognised."""
+    texts: list[Arg] = []
+    index = 0
+    args = call.args
+    files = 0
+    while index < len(args):
+        arg = args[index]
+        index += 1
+        name, equals, text = arg.text.partition("=")
+        if name in ("--eval",):
+            texts.append(
+                Arg(text, arg.exact)
+                if equals
+                else (args[index] if index < len(args) else Arg("", exact=False))
+            )
+            index += 0 if equals else 1
+        elif name in ("-f", "--file", "--shell", "--nodb") or arg.text.endswith(".js"):
+            files += 1
+        elif (
+            name
+            in (
+                "--host",
+                "--port",
+                "-u",
+                "-p",
+                "--username",
+                "--password",
+                "--authenticationDatabase",
+                "--tlsCAFile",
+                "--tlsCertificateKeyFile",
+                "--authenticationMechanism",
+            )
+            and not equals
+        ):
+            index += 1
+        elif arg.exact and arg.text in ("--version", "--help"):
+            return
+    if files or not texts:
+        call.add(2, "runs a script or reads statements from standard input")
+    for value in texts:
+        if _MONGO_DESTROYS.search(value.text):
+            call.add(3, "the script removes data or stops the server")
+            continue
+        inner = value.text
+        wrapped = _MONGO_WRAPPED.fullmatch(inner)
+        if wrapped:
+            inner = wrapped.group(1)
+        statements = [part for part in inner.split(";") if part.strip()]
+        if not value.exact or not all(_MONGO_READS.fullmatch(part) for part in statements):
+            call.add(2, "the script is not known to only read")
+        elif re.search(r"\$(?:out|merge|where|function|accumulator)\b", inner):
+            call.add(2, "the query runs code or writes a collection")
+
+
+def judge_influx(call: Call, spec: Spec) -> None:
+    """`influx`: InfluxQL with -execute, or verbs in version 2."""
+    words = [a.text for a in call.args]
+    for index, word in enumerate(words):
+        if word in ("-execute", "--execute") and index + 1 < len(words):
+            _statements(call, [call.args[index + 1]], "influx")
+            return
+    verbs = [word for word in words if not word.startswith("-")]
+    pair = " ".join(verbs[:2])
+    if words == ["-version"] or verbs[:1] in (["version"], ["ping"]) or verbs[1:2] == ["list"]:
+        return
+    if verbs[:1] == ["query"] and len(verbs) > 1:
+        if not re.search(r"\bto\s*\(|http\.|sql\.to|delete", verbs[1]):
+            return
+    if verbs[:1] == ["delete"] or verbs[1:2] == ["delete"]:
+        call.add(3, f"`influx {pair}` removes data")
+        return
+    call.add(2, "changes the database or reads statements from standard input")
+
+
+def judge_pg_ctlcluster(call: Call, spec: Spec) -> None:
+    """`pg_ctlcluster VERSION NAME ACTION`."""
+    if len(call.args) == 3 and call.args[2].exact and call.args[2].text == "status":
+        return
+    call.add(2, "starts or stops a database server")
+
+
+def judge_rabbit(call: Call, spec: Spec) -> None:
+    """`rabbitmqctl`: list, status and check read; delete, purge and reset lose data."""
+    words = [a.text for a in call.args if not a.text.startswith("-")]
+    while words and ("@" in words[0] or words[0].startswith("/")):
+        words.pop(0)
+    verb = words[0] if words else ""
+    clear = all(a.exact for a in call.args)
+    if call.name == "rabbitmqadmin" and verb == "delete":
+        call.add(3, "`rabbitmqadmin delete` removes queues or exchanges")
+    elif re.match(r"(?:delete_|purge_|forget_|reset|force_reset|clear_|close_all|stop$)", verb):
+        call.add(3, f"`{call.name} {verb}` loses data or stops the server")
+    elif clear and re.fullmatch(
+        r"list\w*|status|cluster_status|report|environment|ping|check_\w+|node_health_check|version|help|listeners|list"
+        r"|memory_breakdown|alarms|observer_|log_location|show|is_enabled|directories|server_version|runtime_thread_stats",
+        verb,
+    ):
+        return
+    else:
+        call.add(2, f"`{call.name} {verb}` changes the server")
+
+
+def judge_kafka(call: Call, spec: Spec) -> None:
+    """Kafka tools: --list and --describe read; --delete removes."""
+    words = {a.text for a in call.args}
+    if "--delete" in words or "delete-records" in call.name or "--delete-offsets" in words:
+        call.add(3, f"`{call.name}` deletes topics, records or groups")
+    elif (
+        (call.name in ("kcat", "kafkacat") and words & {"-L"} and not words & {"-P"})
+        or (
+            words & {"--list", "--describe", "--version"}
+            and not words & {"--alter", "--create", "--execute", "--add"}
+        )
+        or "broker-api-versions" in call.name
+        or "get-offsets" in call.name
+    ):
+        return
+    elif "console-consumer" in call.name and not any(
+        w.startswith(("--formatter", "--consumer-property")) for w in words
+    ):
+        call.add(1, "commits the position of a consumer group")
+    else:
+        call.add(2, f"`{call.name}` changes the cluster or sends data")
+
+
+def judge_hadoop(call: Call, spec: Spec) -> None:
+    """`hdfs dfs -VERB`: ls, cat, du and stat read."""
+    words = [a.text for a in call.args]
+    if words[:1] in (["dfs"], ["fs"], ["dfsadmin"]) and len(words) > 1:
+        if words[1] in (
+            "-ls",
+            "-cat",
+            "-du",
+            "-df",
+            "-stat",
+            "-count",
+            "-tail",
+            "-text",
+            "-test",
+            "-checksum",
+            "-find",
+            "-report",
+            "-help",
+            "-head",
+            "-getfacl",
+        ):
+            return
+        if words[1] in ("-rm", "-rmr", "-rmdir", "-expunge", "-deleteSnapshot", "-truncate"):
+            call.add(3, f"`{call.name} {words[0]} {words[1]}` removes files")
+            return
+    if words[:1] in (["version"], ["classpath"], ["getconf"]):
+        return
+    if words[:1] == ["namenode"] and "-format" in words:
+        call.add(3, "formats the name node")
+        return
+    call.add(2, f"`{call.name} {' '.join(words[:2])}` changes the file system")
