@@ -61,6 +61,7 @@ class Compiled:
         self._exact = _inherit(exact)
         self._folded = _inherit(folded)
         self._memo: dict[bytes, Anchor] = {}
+        self._overlap: dict[bytes, bool] = {}
         every = [*exact, *folded]
         self.longest = max(map(len, every), default=1)
         self.heads = frozenset(
@@ -103,9 +104,14 @@ class Compiled:
 
     def overlaps(self, buf: bytes, start: int, stop: int) -> bool:
         """Whether an anchor may begin within ``start + 1 .. stop`` and end behind it."""
-        heads = self._heads
-        text = buf[start : stop + 1].lower()
-        return any(text[index:] in heads for index in range(1, stop - start))
+        text = buf[start : stop + 1]
+        found = self._overlap.get(text)
+        if found is None:
+            lower, heads = text.lower(), self._heads
+            found = any(lower[index:] in heads for index in range(1, stop - start))
+            if len(self._overlap) < 16384:
+                self._overlap[text] = found
+        return found
 
     def is_mark(self, buf: bytes, index: int) -> bool:
         """Whether one of this rule set's marks stands at ``index``."""

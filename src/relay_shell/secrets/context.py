@@ -31,7 +31,7 @@ _NETRC = compile_bytes(
     r"(?:(?:login|account)[ \t\n\x1f]+[^ \t\n\x1f]{1,128}[ \t\n\x1f]+){0,2}$"
 )
 _CONFIG_SET = compile_bytes(
-    r"\b(?:configure|config|conf)[ \t\x1f]+(?:-[^ ]+[ \t\x1f]+)*set\b|\bnmcli\b"
+    r"\b(?:configure|config|conf)[ \t\x1f]+(?:-[^ ]+[ \t\x1f]+)*(?:set|create|update)\b|\bnmcli\b"
 )
 _LINE_START = compile_bytes(
     r"(?:^|[\n\r\x1f])[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#>*][ \t]*)?[\"']?$"
@@ -132,6 +132,9 @@ def _separated(
             return None
         if op == b":" and nxt == b":":
             return None
+        if op == b":" and nxt in (b"-", b"+", b"?") and _expands(scanner, start, name):
+            # ${KEY:-value}: the operator stays, as it decides what the expansion is.
+            return _value(scanner, rule, name, after + 1, limit, complete, "tight", False)
         blank = scanner.run(cs.BLANK, after, limit)
         if blank == len(buf) and not complete:
             return More(len(buf))
@@ -154,6 +157,11 @@ def _separated(
         if _CONFIG_SET.search(scanner.before(start, 128)):
             return _value(scanner, rule, name, gap, limit, complete, "argument", True)
     return _value_key(scanner, rule, name, end, limit, complete)
+
+
+def _expands(scanner: Scanner, start: int, name: bytes) -> bool:
+    head = scanner.before(start, _KEY_MAX + 2)
+    return head[: len(head.rstrip(cs.KEY))].endswith(b"${")
 
 
 def _opens_element(scanner: Scanner, start: int, name: bytes) -> bool:

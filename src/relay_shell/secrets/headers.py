@@ -189,9 +189,10 @@ def _pair(
         return More(begin)
     name, value = buf[start:equals], buf[begin:stop]
     scanner.pos = stop
-    if value and not value.startswith(cs.MARK_OPEN) and _hides(scanner, name, value, cookies):
-        rule = token_at(scanner, begin, stop) or scanner.block or ""
-        scanner.drop(begin, stop, rule, True)
+    token = token_at(scanner, begin, stop)
+    fresh = value and not value.startswith(cs.MARK_OPEN)
+    if fresh and (token is not None or _hides(scanner, name, value, cookies)):
+        scanner.drop(begin, stop, token or scanner.block or "", True)
         if stop == limit and stop < size:
             scanner.swallow = values
             scanner.block = None

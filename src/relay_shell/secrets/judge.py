@@ -45,6 +45,11 @@ _NULL = frozenset(
     b"""none null nil true false undefined nan yes no on off empty unset void redacted hidden masked
     changeme_placeholder todo tbd n/a na""".split()
 )
+_STATUS = frozenset(
+    b"""ok failed failure success invalid incorrect missing expired wrong valid unknown error denied
+    accepted required optional enabled disabled default basic bearer digest oauth oauth2 ldap saml
+    jwt kerberos ntlm trust ident peer""".split()
+)
 _STOP = _NULL | frozenset(
     b"""string str bytes bool boolean int integer number float double object any optional required
     text char varchar type list array dict map option options flag argument parameter param value
@@ -104,7 +109,7 @@ def tight(key: bytes, value: bytes, after: bytes, cls: str, flag: bool) -> bool:
         return False
     if flag:
         return True
-    if cls in _WEAK and value.lower() in _STOP:
+    if cls in _WEAK and value.lower() in _STATUS:
         return False
     if after[:1] == b"(" and _NAME.match(value) is not None:
         return False

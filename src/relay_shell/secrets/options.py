@@ -79,6 +79,9 @@ class OptionHandler:
             return More(at)
         value = buf[at:end]
         capped = end == limit and end < len(buf) and end - at >= 256
+        if rule.shape == "name=value":
+            at += len(value) - len(value.partition(b"=")[2])
+            value = value.partition(b"=")[2]
         if rule.shape == "user:password":
             user, colon, secret = value.partition(b":")
             if not colon:
