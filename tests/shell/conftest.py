@@ -90,7 +90,8 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     @contextlib.asynccontextmanager
     async def make(groups: Groups | None = None, **settings: Any) -> AsyncIterator[Rig]:
         named = {name.replace("__", "."): value for name, value in settings.items()}
-        made = Rig(named, groups, str(tmp_path))
+        # Where the tests run in a delegated cgroup, every one of them is a test of that too.
+        made = Rig(named, groups or Groups.find(), str(tmp_path))
         try:
             yield made
         finally:

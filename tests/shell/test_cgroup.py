@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay_shell.shell.cgroup import Group, Groups
+from relay_shell.shell.cgroup import Group, Groups, _delegated
 
 
 def _put(group: Group, pid: int, below: str = "") -> None:
@@ -76,5 +76,8 @@ def test_processes_outside_have_no_group_here(groups: Groups) -> None:
     assert groups.group_of(2**22 + 1) is None
 
 
-def test_nothing_is_delegated_to_an_ordinary_process() -> None:
-    assert Groups.find() is None
+def test_groups_are_looked_for_only_where_systemd_delegates(tmp_path: Path) -> None:
+    # An ordinary directory, however writable, carries no mark of delegation.
+    assert not _delegated(str(tmp_path))
+    os.setxattr(tmp_path, "user.delegate", b"1")
+    assert _delegated(str(tmp_path))
