@@ -73,6 +73,10 @@ def test_columns_line_up_whatever_the_script():
     ("seconds", "text"),
     [
         (0.0123, "12 ms"),
+        (0.9996, "1.0 s"),
+        (9.96, "10 s"),
+        (59.7, "1 min"),
+        (3599.9, "1 h"),
         (3.21, "3.2 s"),
         (59.4, "59 s"),
         (60, "1 min"),

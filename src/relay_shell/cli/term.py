@@ -85,11 +85,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> s
 
 def duration(seconds: float) -> str:
     """A length of time in at most two units: `12 ms`, `3.2 s`, `4 min 10 s`, `2 h 5 min`."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{max(seconds, 0) * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = int(seconds)
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    whole = round(seconds)
     for size, name, small, small_name in (
         (86400, "d", 3600, "h"),
         (3600, "h", 60, "min"),

@@ -49,6 +49,11 @@ def test_units_as_shipped_are_ok():
         ({"DropInPaths": "/run/systemd/system.control/x.d/50-MemoryMax.conf"}, "warn", None),
         ({"NeedDaemonReload": "yes"}, "warn", "changed on disk since it was loaded"),
         ({"ActiveState": "failed"}, "fail", "failed"),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart"},
+            "fail",
+            "fails, and is started again and again",
+        ),
         ({"ActiveState": "inactive"}, "warn", "does not listen (inactive)"),
         (
             {"UnitFileState": "disabled"},

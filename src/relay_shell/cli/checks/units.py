@@ -14,6 +14,7 @@ SHIPPED = ("/usr/lib/systemd/system/", "/lib/systemd/system/")
 PROPERTIES = (
     "LoadState",
     "ActiveState",
+    "SubState",
     "UnitFileState",
     "FragmentPath",
     "DropInPaths",
@@ -115,12 +116,12 @@ def _reload(unit: str, values: dict[str, str]) -> Finding | None:
 
 def _active(unit: str, values: dict[str, str]) -> Finding | None:
     state = values.get("ActiveState", "")
-    if state == "failed":
+    if state == "failed" or values.get("SubState") == "auto-restart":
         return Finding(
             "units",
             FAIL,
             unit,
-            "failed",
+            "failed" if state == "failed" else "fails, and is started again and again",
             f"journalctl -u {unit}; then systemctl reset-failed {unit}; systemctl restart {unit}",
         )
     if unit in SOCKETS and state != "active":
