@@ -55,7 +55,7 @@ def vm(host: None) -> Iterator[VM]:
     """A booted virtual machine with the package installed and its socket enabled."""
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("not installed: qemu-system-x86_64")
-    with VM(package.installed("vm")) as machine:
+    with VM(package.installed("vm"), memory=1024) as machine:
         machine.run("systemctl", "enable", "--now", "relay-shell.socket")
         yield machine
         machine.check_journal()
@@ -71,12 +71,12 @@ def bare(boot: Callable[..., Machine]) -> Machine:
 def appliance(boot: Callable[..., Machine]) -> Machine:
     """A booted Debian 13 with the package installed by apt and its socket enabled.
 
-    The user `agent` is in relay-shell-access, `operator` in relay-shell-operators, and
+    The user `agent` is in relay-shell-access, `olga` in relay-shell-operators, and
     `outsider` in neither.
     """
     machine = boot()
     machine.add_user("agent", "relay-shell-access")
-    machine.add_user("operator", "relay-shell-operators")
+    machine.add_user("olga", "relay-shell-operators")
     machine.add_user("outsider")
     machine.run("systemctl", "enable", "--now", "relay-shell.socket")
     return machine

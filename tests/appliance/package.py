@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .machine import BUILD, TREE, Machine, rootfs
 
+KEPT = 4
+
 
 @functools.cache
 def deb() -> Path:
@@ -29,6 +31,7 @@ def install(machine: Machine) -> str:
     return machine.out("apt-get", "install", "--yes", f"/root/{deb().name}")
 
 
+@functools.cache
 def installed(kind: str = "machine") -> tuple[Path, ...]:
     """Layers of a machine in which the package is installed and nothing is enabled yet.
 
@@ -49,8 +52,11 @@ def installed(kind: str = "machine") -> tuple[Path, ...]:
                 subprocess.run(["rm", "-rf", journals], check=True)
                 machine.upper.rename(layer)
                 (machine.directory / "upper").mkdir()
-        for old in layer.parent.glob(f"installed-{kind}-*"):
-            if old != layer and not in_use(old):
+        # Runs side by side may test different states of the tree: the latest few stay.
+        os.utime(layer)
+        layers = layer.parent.glob(f"installed-{kind}-*")
+        for old in sorted(layers, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            if not in_use(old):
                 subprocess.run(["rm", "-rf", old], check=True)
     return (layer, base)
 

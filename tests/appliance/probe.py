@@ -17,8 +17,8 @@ class Probe:
         self.machine = machine
         check_units.use_posture(machine, posture)
 
-    def start(self, name: str, script: str) -> str:
-        """Starts an instance that runs the script; its unit name."""
+    def start(self, name: str, script: str, settings: str = "") -> str:
+        """Starts an instance that runs the script, with more settings; its unit name."""
         unit = f"relay-shell-worker@{name}.service"
         self.machine.write(f"/usr/local/lib/{name}.sh", script)
         self.machine.write(
@@ -26,7 +26,7 @@ class Probe:
             "[Service]\nType=exec\nWatchdogSec=0\nExecStart=\n"
             f"ExecStart=/bin/bash -eu /usr/local/lib/{name}.sh\n"
             # Opened by the service manager, outside of the sandbox.
-            f"StandardOutput=truncate:/run/{name}.out\nStandardError=inherit\n",
+            f"StandardOutput=truncate:/run/{name}.out\nStandardError=inherit\n{settings}",
         )
         self.machine.run("systemctl", "daemon-reload")
         self.machine.run("systemctl", "start", unit)
@@ -36,5 +36,5 @@ class Probe:
         """What the script prints, run to its end in an instance of its own."""
         name = f"probe{next(_serial)}"
         unit = self.start(name, script)
-        self.machine.wait(f"! systemctl --quiet is-active {unit}")
+        self.machine.wait(f"! systemctl --quiet is-active {unit}", 120)
         return self.machine.read(f"/run/{name}.out").strip()

@@ -27,6 +27,7 @@ from .steps import Steps, prepared
 
 KEY = BUILD / "rootfs/vm-key"
 SIZE = "4G"
+KEPT = 2
 
 # $1 scratch, $2 lower directories, $3 image, $4 size. The layers are merged in a mount namespace of
 # this process, and the merged tree becomes the disk.
@@ -49,9 +50,11 @@ def image(layers: Sequence[Path]) -> Path:
     with open(directory.parent / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if directory.is_dir():
+            os.utime(directory)
             return directory
-        for old in directory.parent.glob("[0-9a-f]*"):
-            # A running machine keeps its open files.
+        # A running machine keeps its open files.
+        images = directory.parent.glob("[0-9a-f]*")
+        for old in sorted(images, key=lambda path: path.stat().st_mtime)[: -KEPT + 1]:
             shutil.rmtree(old)
         unfinished = directory.parent / ".new"
         scratch = directory.parent / ".scratch"
