@@ -66,7 +66,7 @@ def test_descriptors_on_the_hello_are_not_taken_by_the_look() -> None:
     with left, right:
         socket.send_fds(left, [hello], [0])
         before = set_of_fds()
-        assert asyncio.run(role_of(right)) == "front"
+        assert asyncio.run(role_of(right, 5)) == "front"
         assert set_of_fds() == before
 
 

@@ -71,6 +71,13 @@ def test_a_command_of_a_worker_is_no_worker(who: Peer, why: str) -> None:
     assert why in refusal(OURS.worker_peer, who)
 
 
+def test_who_can_be_neither_front_nor_worker_is_a_stranger() -> None:
+    assert OURS.ours(peer(FRONT, "relay-shell-front.service"))
+    assert OURS.ours(peer(WORKER, WORKER_UNIT, inner="worker"))
+    assert not OURS.ours(peer(WORKER, WORKER_UNIT, inner="call-k-1"))
+    assert not OURS.ours(peer(1000, "session-1.scope"))
+
+
 def test_operators_are_root_and_the_members_of_their_group() -> None:
     root = Peer(1, 0, 0, (), None)
     assert OURS.operator_peer(root) == principals.user_name(0)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from broker.office import Office, Peer, Worker, accounts, records_of, settings_in, story, until
-from relay_shell.broker import handshake, server
+from relay_shell.broker import server
 from relay_shell.broker.handshake import PENDING, Origin
 from relay_shell.broker.judge import Judge, redactor
+from relay_shell.broker.principals import Accounts
 from relay_shell.broker.server import Broker
 from relay_shell.config.settings import Settings
 from relay_shell.wire import link as wire
@@ -44,10 +45,9 @@ async def gone(sock: socket.socket) -> bytes:
             said += packet
 
 
-def test_a_silent_link_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_link_is_ended(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
-        monkeypatch.setattr(server, "HELLO", 0.1)
-        monkeypatch.setattr(handshake.role_of, "__defaults__", (0.1,))
+        office.broker._pending.patience = 0.1
         sock = await raw(office)
         assert await gone(sock) == b""
         assert "no hello in 0.1 s" in office.records("refused")[0]["error"]
@@ -58,6 +58,30 @@ def test_a_silent_link_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         await until(lambda: front.closed)
 
     story(tmp_path, tell)
+
+
+def test_commands_of_agents_do_not_take_the_places_of_workers(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        front, _ = await office.at_work()
+        broker = office.broker
+        ours, broker.state.accounts = broker.state.accounts, strangers()
+        held = [await raw(office) for _ in range(2 * PENDING)]
+        await until(lambda: broker.state.refused >= 2 * PENDING - server.STRANGERS)
+        assert len(broker._strangers) > 0 and len(broker._pending) == 0
+        broker.state.accounts = ours
+        conn = (await office.connect(front))["conn"]
+        assert (await (await office.worker(front, conn)).begin("k-1"))["decision"] == "allow"
+        counted = office.records("refused", what="broker")
+        assert len(counted) <= 2 * 20, "a flood of strangers is counted, not written out"
+        for sock in held:
+            sock.close()
+
+    story(tmp_path, tell)
+
+
+def strangers() -> Accounts:
+    """Accounts of which this process has none."""
+    return Accounts(front=4_000_000, workers={4_000_001: "scoped"}, operators=None)
 
 
 def test_silent_links_are_bounded_and_leave_room(tmp_path: Path) -> None:
@@ -95,9 +119,7 @@ def test_each_role_has_its_socket(tmp_path: Path, listener: str, hello: str) -> 
 
 def test_a_stranger_is_told_why_and_recorded(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
-        office.broker.state.accounts = accounts().__class__(
-            front=4_000_000, workers={4_000_001: "scoped"}, operators=None, check_units=False
-        )
+        office.broker.state.accounts = strangers()
         front = Peer(await office.dial(), "front")
         refusal = await front.refused("hello_front", {"version": VERSION})
         assert refusal.startswith("PermissionDenied") and "not the front's account" in refusal

@@ -47,10 +47,11 @@ class Origin(NamedTuple):
 
 
 class Pending:
-    """Places of links that have not said hello."""
+    """Places of links that have not said hello, and the seconds for which each is kept."""
 
-    def __init__(self, most: int = PENDING) -> None:
+    def __init__(self, most: int = PENDING, patience: float = HELLO) -> None:
         self._most = most
+        self.patience = patience
         self._by_uid: Counter[int] = Counter()
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class Pending:
             del self._by_uid[uid]
 
 
-async def role_of(sock: socket.socket, timeout: float = HELLO) -> str:
+async def role_of(sock: socket.socket, timeout: float) -> str:
     """Wait for the first packet and return the role that its hello claims; it stays unread.
 
     Raises:

@@ -72,26 +72,22 @@ class Operators:
         """
         state = self._state
         freeze = state.freezer.add(body["scope"], body["value"], body["reason"], _who(link))
-        stopped = self._stop(freeze)
-        kept = ""
+        facts = {"what": freeze.scope, "detail": str(freeze), **_by(link)}
+        state.trail.note(
+            event="freeze",
+            **facts,
+            reason=state.judge.redact(body["reason"]) or None,
+            facts={"stopped": (stopped := self._stop(freeze))},
+        )
+        state.changed()
         try:
             async with self._keeping:
                 await asyncio.to_thread(state.freezer.keep)
         except OSError as error:
             kept = f"the freeze holds, but a restart would lose it: {error.strerror}"
             logger.error("%s", kept)
-        state.trail.note(
-            event="freeze",
-            **_by(link),
-            what=freeze.scope,
-            detail=str(freeze),
-            reason=state.judge.redact(body["reason"]) or None,
-            facts={"stopped": stopped},
-            error=kept or None,
-        )
-        state.changed()
-        if kept:
-            raise RelayError("Internal", reason=kept)
+            state.trail.note(event="freeze", **facts, error=kept)
+            raise RelayError("Internal", reason=kept) from None
         return {"frozen": self._standing(), "stopped": stopped}
 
     def _stop(self, freeze: Freeze) -> int:

@@ -6,6 +6,7 @@ the kernel reports, a principal from the credentials of the client's own socket.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -147,6 +148,14 @@ class Accounts:
             if _COMMAND_CGROUP.search(peer.facts.inner) or peer.facts.parent != 1:
                 raise _refused(f"process {peer.pid} is not the main process of {peer.unit}")
         return posture
+
+    def ours(self, peer: Peer) -> bool:
+        """Whether a peer can be the front or a worker at all."""
+        for check in (self.front_peer, self.worker_peer):
+            with contextlib.suppress(RelayError):
+                check(peer)
+                return True
+        return False
 
     def operator_peer(self, peer: Peer) -> str:
         """Check that a peer is an operator; return its user name. Reads NSS: not for the loop.

@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 FRAMES = {"front": 1024 * 1024, "worker": ARGUMENTS + 1024 * 1024, "operator": 64 * 1024}
 """Octets of the largest frame that each role has reason to send: half a frame waits in memory."""
 
+STRANGERS = 8
+"""Peers that can be neither front nor worker, and are heard for a second to be told so."""
+
 FRONTS = 4
 OPERATOR_LINKS = 32
 
@@ -107,6 +110,7 @@ class Broker:
         self._worker = WorkerDesk(self.state, self._admission, self._history, local=local)
         self._operators = Operators(self.state, self._worker, self._history)
         self._pending = Pending()
+        self._strangers = Pending(STRANGERS, 1.0)
         self._greetings: dict[Link, asyncio.Event] = {}
         """The open links, and whether each has said hello."""
         self._listeners: list[socket.socket] = []
@@ -180,22 +184,26 @@ class Broker:
         loop.call_later(0.5, resume)
 
     def _begin(self, sock: socket.socket, origin: Origin) -> None:
+        # The commands of an agent have the account of their worker and reach this socket: they
+        # must not take the places of the workers themselves.
+        stranger = origin.listener == "broker" and not self.state.accounts.ours(origin.peer)
+        places = self._strangers if stranger else self._pending
         try:
-            self._pending.take(origin.peer.uid)
+            places.take(origin.peer.uid)
         except RelayError as error:
             self._turn_away(origin, error.message)
             sock.close()
             return
-        task = asyncio.get_running_loop().create_task(self._admit(sock, origin))
+        task = asyncio.get_running_loop().create_task(self._admit(sock, origin, places))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _admit(self, sock: socket.socket, origin: Origin) -> None:
+    async def _admit(self, sock: socket.socket, origin: Origin, places: Pending) -> None:
         try:
-            link = await self.serve(sock, origin)
+            link = await self.serve(sock, origin, places.patience)
             greeting = self._greetings[link]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HELLO):
+                async with asyncio.timeout(places.patience):
                     await greeting.wait()
             if not greeting.is_set():
                 link.close("no hello was accepted")
@@ -207,7 +215,7 @@ class Broker:
             sock.close()
             raise
         finally:
-            self._pending.leave(origin.peer.uid)
+            places.leave(origin.peer.uid)
 
     def _turn_away(self, origin: Origin, reason: str) -> None:
         peer = origin.peer
@@ -223,14 +231,17 @@ class Broker:
             error=reason,
         )
 
-    async def serve(self, sock: socket.socket, origin: Origin) -> Link:
+    async def serve(self, sock: socket.socket, origin: Origin, patience: float = HELLO) -> Link:
         """Serve one connected socket; the role follows from its hello and the kernel's facts.
+
+        Args:
+            patience: seconds to wait for the hello.
 
         Raises:
             RelayError: PermissionDenied, Busy or Protocol; the socket stays open.
         """
         sock.setblocking(False)
-        role = await role_of(sock)
+        role = await role_of(sock, patience)
         peer, state, local = origin.peer, self.state, origin.listener == "local"
         if role == "operator":
             if origin.listener not in ("operator", "local"):
