@@ -11,17 +11,19 @@ from broker.office import Office
 from .conftest import Done, environment
 
 
-async def run(office: Office, *words: str, **env: str) -> Done:
-    """Run `relay-shell` against the office's operator socket and record, to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "relay_shell.cli",
-        *words,
+async def start(office: Office, *words: str, **env: str) -> asyncio.subprocess.Process:
+    """Start `relay-shell` against the office's operator socket and record."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay_shell.cli", *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(**{**paths(office), **env}),
     )
+
+
+async def run(office: Office, *words: str, **env: str) -> Done:
+    """Run `relay-shell` to its end."""
+    process = await start(office, *words, **env)
     out, err = await process.communicate()
     return Done(out.decode(), err.decode(), process.returncode or 0)
 

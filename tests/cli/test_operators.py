@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 
 import pytest
 
@@ -11,7 +13,7 @@ from broker.office import story, until
 from relay_shell import __version__
 from relay_shell.wire.errors import KINDS
 
-from .desk import run
+from .desk import run, start
 
 
 def user() -> str:
@@ -205,3 +207,50 @@ def test_the_broker_reads_the_record_for_who_may_not(tmp_path):
         assert office.records("observe", what="records")
 
     story(tmp_path, tell)
+
+
+async def lines(process, count):
+    """The next JSON lines of a running command, within a bound."""
+    async with asyncio.timeout(30):
+        return [json.loads(await process.stdout.readline()) for _ in range(count)]
+
+
+def test_who_may_not_read_the_record_follows_it_through_the_broker(tmp_path):
+    async def tell(office):
+        _, worker = await office.at_work()
+        process = await start(
+            office,
+            *("audit", "follow", "--json", "-n", "1"),
+            RELAY_SHELL_PATHS_AUDIT="/nonexistent/audit.jsonl",
+        )
+        try:
+            (last,) = await lines(process, 1)
+            await worker.begin("k-1", "uptime")
+            await worker.end("k-1", exit=0)
+            found = await lines(process, 2)
+            # What the command itself asks for is recorded, and is no news.
+            assert [record["event"] for record in found] == ["intent", "outcome"]
+            assert found[0]["seq"] > last["seq"]
+        finally:
+            process.kill()
+            await process.communicate()
+
+    story(tmp_path, tell)
+
+
+def test_status_is_repeated_until_interrupted(tmp_path):
+    async def tell(office):
+        process = await start(office, "status", "--json", "--watch", "0.2")
+        first, second = await lines(process, 2)
+        assert first["instance"] == second["instance"]
+        assert second["evidence"]["seq"] >= first["evidence"]["seq"]
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        assert (process.returncode, err) == (130, b"")
+
+    story(tmp_path, tell)
+
+
+def test_a_watch_too_quick_or_endless_is_refused(cli):
+    for seconds in ("0", "-1", "nan", "1e9", "x"):
+        assert cli("status", f"--watch={seconds}").status == 64

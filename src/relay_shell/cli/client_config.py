@@ -29,7 +29,7 @@ examples:
 
 PROGRAM = "/usr/bin/relay-shell"
 # RFC 952/1123 host names, addresses and ssh_config(5) aliases; never an option.
-_DESTINATION = re.compile(r"(?:[A-Za-z0-9_.+-]+@)?[A-Za-z0-9_\[][A-Za-z0-9_.:\[\]%-]*")
+_DESTINATION = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_\[][A-Za-z0-9_.:\[\]%-]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Entry = dict[str, Any]
