@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import threading
 from itertools import pairwise
@@ -362,6 +363,21 @@ def test_too_many_large_calls_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         )
         kinds = {getattr(row, "kind", "allowed") for row in found}
         assert kinds == {"allowed", "Busy"}
+
+    story(tmp_path, tell)
+
+
+def test_text_that_is_no_unicode_is_judged_and_recorded(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        args = {"command": "echo \ud800", "env": {"\udfff": "\x00"}}
+        body = {"call": "k-1", "conn": worker.conn, "tool": "shell_exec", "args": args}
+        # json escapes what UTF-8 cannot hold; the link's own encoder would replace it.
+        frame = json.dumps({"m": "begin", "i": 999, "b": body | {"reason": "\ud800"}})
+        worker.link.sock.send(b"\x03" + frame.encode("ascii"))
+        (row,) = await until(lambda: office.records("intent", "deny"))
+        assert row["args_sha256"] == hashlib.sha256(canonical.encode(args)).hexdigest()
+        await worker.begin("k-2")
 
     story(tmp_path, tell)
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from relay_shell.broker.groups import GROUPS
 from relay_shell.broker.judge import Judge, redactor
 from relay_shell.broker.principals import Access
 from relay_shell.config.settings import Settings
+from relay_shell.tools.registry import TOOLS
 from relay_shell.wire.errors import RelayError
 
 OPEN = Access("open", 3, ("*",))
@@ -41,6 +43,17 @@ def test_access_narrows_the_settings() -> None:
     assert not rules.decide("shell_exec", args, Access("open", 0, ()), []).allowed
     denied = rules.decide("shell_exec", args, Access("readonly", 3, ()), [])
     assert not denied.allowed and denied.mode == "readonly" and denied.hint
+
+
+def test_a_tool_group_that_is_switched_off_is_refused() -> None:
+    off = Judge(Settings({"tools.disabled": ("session",)}), redactor())
+    denied = off.decide("shell_spawn", {}, OPEN, [])
+    assert not denied.allowed and "tools.disabled" in denied.reasons[0]
+    assert off.decide("shell_exec", {"command": "ls"}, OPEN, []).allowed
+
+
+def test_the_groups_are_those_of_the_tools() -> None:
+    assert {name: tool.group for name, tool in TOOLS.items()} == GROUPS
 
 
 def test_a_bad_rule_is_named() -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from ..policy import Mode, RuleError, Rules, Tier, admit, classify_call, rule_texts
 from ..wire.errors import RelayError
+from .groups import GROUPS
 from .principals import Access
 
 REASON = 512
@@ -40,6 +41,7 @@ class Judge:
         self.redact = redact
         # The same reasons come again and again.
         self._told = lru_cache(1024)(lambda reason: str(redact(reason))[:REASON])
+        self._disabled = frozenset(settings["tools.disabled"])
         try:
             self._rules = Rules(settings["policy.deny"], settings["policy.allow"], file="policy")
         except RuleError as error:
@@ -57,6 +59,10 @@ class Judge:
     ) -> Judgement:
         """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order."""
         verdict = classify_call(tool, args)
+        group = GROUPS.get(tool, "")
+        if group in self._disabled:
+            reason = f"tool group {group} is switched off (tools.disabled)"
+            return Judgement(False, int(verdict.tier), access.mode, "none", (reason,), "")
         if self._rules:
             # The hosts are those that the worker resolved; the arguments may name aliases.
             given = args.get("hosts")

@@ -377,8 +377,8 @@ class Broker:
         if state.closing:
             return
         if self._local:
-            for call in state.calls:
-                self._admission.interrupted(call, "the program ended")
+            for worker in state.workers:
+                self._worker.gone(worker, "the program ended")
         state.closing = True
         loop = asyncio.get_running_loop()
         for sock in self._listeners:
