@@ -71,6 +71,13 @@ def test_name_in_use_is_refused(groups: Groups) -> None:
     assert group.remove()
 
 
+@pytest.mark.parametrize("name", ["call-../x", "../x", "x", "call-", "call-a/b", "call-a\n"])
+def test_name_that_is_none_is_refused(groups: Groups, name: str) -> None:
+    with pytest.raises(OSError, match="no name"):
+        groups.make(name)
+    assert [entry.name for entry in os.scandir(groups.base) if entry.is_dir()] == []
+
+
 def test_processes_outside_have_no_group_here(groups: Groups) -> None:
     assert groups.group_of(os.getpid()) is None
     assert groups.group_of(2**22 + 1) is None

@@ -214,3 +214,23 @@ def test_progress_is_told_only_to_who_asked(setting: Any, tmp_path: Path) -> Non
             assert values == sorted(set(values))
 
     asyncio.run(main())
+
+
+def test_silent_calls_show_that_they_live(setting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay_shell.worker.dispatch.HEARTBEAT", 0.1)
+
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            session = (await s.front.result("shell_spawn", command="cat"))["session"]
+            args = {"session": session, "wait": "never", "timeout": 1}
+            reply = await s.front.call("session_recv", args, progress=True)
+            assert reply["result"]["reason"] == "timeout"
+            told = s.front.all("progress")
+            assert len(told) >= 3
+            assert told[0]["message"].startswith("running for")
+            count = len(told)
+            await s.front.result("session_list")
+            assert len(s.front.all("progress")) == count
+
+    asyncio.run(main())

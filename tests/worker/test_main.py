@@ -214,6 +214,18 @@ def test_scoped_worker_is_confined(unit: Any) -> None:
                 shown = reply["stdout"].split()
                 assert shown[0] == "x"
                 assert int(shown[1]) > 3
+                session = (await u.front.result("shell_spawn"))["session"]
+                reply = await u.front.result(
+                    "session_send",
+                    session=session,
+                    text="tty; echo $((6*7))",
+                    submit=True,
+                    wait="(?m:^42)",
+                    timeout=20,
+                )
+                assert "/dev/pts/" in reply["output"]
+                reply = await u.front.result("session_kill", session=session)
+                assert reply["killed"] >= 1
                 # Its own children it may end.
                 reply = await u.front.result("shell_exec", command="sleep 9 & kill $!; echo ok")
                 assert reply["stdout"] == "ok\n"

@@ -175,3 +175,14 @@ def test_broker_is_told_what_runs(setting: Any) -> None:
             assert s.broker.all("busy")[-1]["sessions"] == ["s1.abcdefgh cat"]
 
     asyncio.run(main())
+
+
+def test_worker_that_nobody_starts_ends(setting: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("relay_shell.worker.worker.START", 0.1)
+
+    async def main() -> None:
+        async with setting() as s:
+            assert "nobody" in await s.worker.done
+            await s.front.closed.wait()
+
+    asyncio.run(main())

@@ -7,10 +7,15 @@ twice, which no process group or session does.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 
 DELEGATED = ("user.delegate", "trusted.delegate")
 """Extended attributes by which systemd marks a delegated cgroup (CGROUP_DELEGATION, systemd)."""
+
+
+_NAME = re.compile(r"(call|session)-[A-Za-z0-9.-]{1,200}\Z")
 
 
 class Groups:
@@ -41,8 +46,11 @@ class Groups:
         """Create the group `name`.
 
         Raises:
-            OSError: it exists, or the subtree may not be written.
+            OSError: it exists, the name is none, or the subtree may not be written.
         """
+        if not _NAME.match(name):
+            # Call ids come from the front, which parses hostile bytes.
+            raise OSError(errno.EINVAL, "no name for a group", name)
         path = f"{self.base}/{name}"
         os.mkdir(path, 0o755)
         try:

@@ -328,8 +328,6 @@ class _Running:
             if size != seen:
                 seen = size
                 progress(self._out.capture.last_lines(3, 1000))
-            else:
-                progress("")
             self._timers[-1] = self._loop.call_later(PROGRESS, tick)
 
         self._timers.append(self._loop.call_later(PROGRESS, tick))

@@ -24,7 +24,8 @@ def render(facts: Json) -> str:
             value = ", ".join(f"{key}={item}" for key, item in value.items())
         elif isinstance(value, list):
             value = ", ".join(str(item) for item in value)
-        lines.append(f"{name}: {value}")
+        if value != "":
+            lines.append(f"{name}: {value}")
     return "\n".join(lines)
 
 

@@ -48,6 +48,9 @@ class LiveCall:
         self._say = say
         self._task = asyncio.current_task()
         self._began = self._said = time.monotonic()
+        self._beat: asyncio.TimerHandle | None = None
+        if say is not None:
+            self._alive()
 
     def progress(self, message: str) -> None:
         """Tell the client; an empty message is a heartbeat."""
@@ -64,6 +67,16 @@ class LiveCall:
                 "message": clean.strip() or f"running for {elapsed:.0f} s",
             }
         )
+
+    def _alive(self) -> None:
+        self.progress("")
+        self._beat = asyncio.get_running_loop().call_later(HEARTBEAT, self._alive)
+
+    def close(self) -> None:
+        """Say no more."""
+        if self._beat is not None:
+            self._beat.cancel()
+        self._say = None
 
     def end(self, status: str, reason: str) -> None:
         """Have the call ended; before its verdict nothing will run, at its end nothing changes."""
@@ -122,6 +135,7 @@ class Dispatch:
         try:
             return await self._serve(live, tool, body)
         finally:
+            live.close()
             del self.live[live.id]
             if not self.live:
                 self._idle.set()

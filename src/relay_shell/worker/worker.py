@@ -26,6 +26,9 @@ Body = dict[str, Any]
 UNCONFINED = ("privileged", "standalone")
 """Postures that enter no Landlock domain: administration needs signals and mounts."""
 
+START = 60.0
+"""Seconds in which the front says what this worker is for."""
+
 TELL = 0.2
 """Seconds after a change until broker and service manager are told of it."""
 
@@ -77,11 +80,13 @@ class Worker:
             on_close=self._front_closed,
         )
         confine.adopt_orphans()
+        self._unstarted = self._loop.call_later(START, self.stop, "nobody said start")
 
     # ---- the front's messages ------------------------------------------------------------
 
     async def _start(self, link: Link, body: Body, fds: list[int]) -> Body:
         """The hello: enter at the broker by the ticket, confine, and be ready for calls."""
+        self._unstarted.cancel()
         try:
             hello = await self._broker.hello(body["ticket"])
             self._settings.update(hello["settings"])
@@ -233,6 +238,7 @@ class Worker:
         if self._own_process:
             notify.stopping(reason[:200])
         self._unpark()
+        self._unstarted.cancel()
         if self._telling is not None:
             self._telling.cancel()
         try:
