@@ -42,3 +42,11 @@ fragments = st.one_of(
     st.text(alphabet="aB3 =:/@.$;\n\"'", max_size=6),
 )
 texts = st.lists(fragments, max_size=14).map("".join)
+
+# Runs about the size of the window, where a secret is cut and swallowed piecewise.
+LONG = [
+    unit * (size // len(unit))
+    for unit in ("x1", "Ab9+", "a_", "=", " ", "\n")
+    for size in (250, 500, 900, 1010, 1023, 1024, 1025, 1100, 2100)
+]
+long_texts = st.lists(st.one_of(fragments, st.sampled_from(LONG)), max_size=8).map("".join)

@@ -42,10 +42,10 @@ def test_bytes_of_no_encoding_and_large_input_pass_unchanged() -> None:
 
 
 def test_structure_is_kept_on_request() -> None:
-    line = b'password="a1;b2"\n'
-    assert redact(line).stdout == b'password="[REDACTED:password-value]"\n'
+    line = b'run --password="a1;b2"\n'
+    assert redact(line).stdout == b'run --password="[REDACTED:password-value]"\n'
     kept = redact(line, "--keep-structure").stdout
-    assert kept == b'password="[REDACTED:password-value];b2"\n'
+    assert kept == b'run --password="[REDACTED:password-value];b2"\n'
 
 
 def test_rules_are_listed_with_their_sources() -> None:

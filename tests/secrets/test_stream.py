@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redaction_texts import texts
+from redaction_texts import long_texts, texts
 
 from relay_shell.secrets import default
 from relay_shell.secrets.rules import fill, shipped
@@ -30,6 +30,15 @@ def test_any_split_gives_the_whole(text: str, sizes: list[int], keep: bool) -> N
     data = text.encode()
     whole = default(keep).data(data)
     assert pieces(data, sizes, keep) == (whole.data, whole.counts)
+
+
+@settings(max_examples=400, deadline=None)
+@given(long_texts, st.lists(st.integers(0, 700), max_size=12), st.booleans())
+def test_any_split_of_long_runs_gives_the_whole(text: str, sizes: list[int], keep: bool) -> None:
+    data = text.encode()
+    whole = default(keep).data(data)
+    assert pieces(data, sizes, keep) == (whole.data, whole.counts)
+    assert default(keep).data(whole.data).data == whole.data
 
 
 @settings(max_examples=300, deadline=None)

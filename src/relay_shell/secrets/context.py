@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from . import charset as cs
-from . import headers, judge
+from . import headers, judge, quoting
 from .scan import WINDOW, Found, Handler, More, Scanner
 from .tokens import TokenHandler, compile_bytes
 
@@ -222,6 +222,11 @@ def _value(
             loose, stop = False, scanner.run(cs.PLAIN, begin, limit)
     else:
         stop = scanner.run(cs.PLAIN, begin, limit)
+    cover = None
+    if quote is not None and quote.end() - quote.start() == 1 and mode == "tight" and not flag:
+        end = quoting.whole(scanner, begin, limit) if not loose else None
+        if end is not None and end > stop:
+            stop, cover = end, cs.LINE
     if stop == len(buf) and not complete:
         return More(begin)
     capped = stop == limit and stop < len(buf) and stop - begin >= 256
@@ -262,7 +267,7 @@ def _value(
     more = None
     if capped:
         more = cs.PLAIN if not loose else inside
-    return Found(special or rule.name, [(begin, stop)], stop, more)
+    return Found(special or rule.name, [(begin, stop)], stop, more, cover=cover)
 
 
 def _first(line: bytes, name: bytes) -> bool:

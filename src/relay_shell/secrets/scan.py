@@ -29,7 +29,8 @@ _HOLD = 128
 class Found:
     """A match: ``spans`` are replaced, scanning goes on at ``resume``.
 
-    ``more`` is the character class that a secret longer than the window continues in.
+    ``more`` is the character class that a secret longer than the window continues in, ``cover``
+    the class that a mark may stand for, if it is not that of plain characters.
     """
 
     rule: str
@@ -37,6 +38,7 @@ class Found:
     resume: int
     more: re.Pattern[bytes] | None = None
     block: bool = False
+    cover: re.Pattern[bytes] | None = None
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ class Scanner:
     def window(self, start: int) -> tuple[int, bool]:
         """End of the window at ``start``, and whether all of it is here."""
         end = start + WINDOW
-        if end <= len(self.buf):
+        if end < len(self.buf):
             return end, True
         return len(self.buf), self.final
 
@@ -243,7 +245,7 @@ class Scanner:
     def _replace(self, found: Found) -> None:
         buf = self.buf
         mark = cs.mark(found.rule)
-        cover = cs.PLAIN if self.compiled.keep_structure else cs.LINE
+        cover = found.cover or (cs.PLAIN if self.compiled.keep_structure else cs.LINE)
         for start, end in found.spans:
             plain = self.run(cover, start, end)
             if plain <= start:
