@@ -148,12 +148,16 @@ class WorkerDesk:
         worker.link = link
         if worker.pidfd < 0 and not self._local:
             with contextlib.suppress(PeerError):
-                worker.pidfd = peer.open_pidfd(link.sock, worker.pid)
-                self.watch(worker)
+                self._watch(worker, peer.open_pidfd(link.sock, worker.pid))
 
-    def watch(self, worker: Worker) -> None:
+    def _watch(self, worker: Worker, pidfd: int) -> None:
         """Notice the end of a worker's process by its pidfd."""
-        asyncio.get_running_loop().add_reader(worker.pidfd, self._ended, worker)
+        if not peer.runs(worker.pid, worker.start):
+            # The pid was another process's by the time the descriptor was opened.
+            os.close(pidfd)
+            return
+        worker.pidfd = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._ended, worker)
 
     def _claim(self, worker: Worker, claimed: list[Any]) -> None:
         """Compare the calls of the record with those that the worker says it runs."""
@@ -339,9 +343,7 @@ class WorkerDesk:
         loop = asyncio.get_running_loop()
         for worker in living:
             with contextlib.suppress(OSError):
-                worker.pidfd = os.pidfd_open(worker.pid)
-                if peer.runs(worker.pid, worker.start):
-                    self.watch(worker)
+                self._watch(worker, os.pidfd_open(worker.pid))
             loop.call_later(RETURN, self._give_up, worker)
 
     def restore_calls(self, unfinished: list[dict[str, Any]]) -> None:
