@@ -1,4 +1,4 @@
-"""The tables of connections, calls and workers."""
+"""The table of workers, and the files by which a restarted broker knows them again."""
 
 from __future__ import annotations
 
@@ -8,57 +8,10 @@ from pathlib import Path
 import pytest
 
 from relay_shell.broker import peer as kernel
-from relay_shell.broker.calls import Calls, LiveCall
-from relay_shell.broker.connections import Connection, Connections
 from relay_shell.broker.peer import Peer
-from relay_shell.broker.principals import Principal
 from relay_shell.broker.statefile import StateError
 from relay_shell.broker.workers import Worker, Workers
 from relay_shell.wire.errors import RelayError
-
-
-def connection(ident: str, user: str) -> Connection:
-    principal = Principal(f"unix:{user}", user, 1000)
-    return Connection(ident, principal, Peer(1, 1000, 1000, (), None), "unix", "", "scoped", None)
-
-
-def test_connections_count_by_user_and_forget_the_last() -> None:
-    table = Connections()
-    one, two = connection("c-1", "a"), connection("c-2", "a")
-    table.add(one)
-    table.add(two)
-    table.check_room(one.principal, 3, 3)
-    with pytest.raises(RelayError, match="per_user"):
-        table.check_room(one.principal, 3, 2)
-    with pytest.raises(RelayError, match=r"limits\.connections\)"):
-        table.check_room(Principal("unix:b", "b", 1), 2, 2)
-    assert table.remove("c-1") is one and table.remove("c-1") is None
-    assert table.remove("c-2") is two
-    assert len(table) == 0 and not table._users
-
-
-def test_new_connections_have_ids_of_their_own() -> None:
-    table = Connections()
-    found = {table.new_id() for _ in range(100)}
-    assert len(found) == 100 and all(len(ident) == 14 for ident in found)
-    assert table.new_id("c-0123456789ab") == "c-0123456789ab"
-
-
-def call(ident: str, worker: str) -> LiveCall:
-    return LiveCall(ident, "c-1", "unix:a", "a", worker, "shell_exec", 0, {})
-
-
-def test_a_call_belongs_to_its_worker() -> None:
-    calls = Calls()
-    mine, other = call("k-1", "w1"), call("k-2", "w2")
-    calls.add(mine)
-    calls.add(other)
-    with pytest.raises(RelayError, match="already running"):
-        calls.add(call("k-1", "w2"))
-    assert calls.count("w1") == 1 and calls.of_worker("w2") == [other]
-    assert not calls.remove(call("k-1", "w1")), "another object is another call"
-    assert calls.remove(mine) and not calls.remove(mine)
-    assert calls.count("w1") == 0 and len(calls) == 1 and not calls._by_worker["w1"]
 
 
 def worker(directory: Path) -> tuple[Workers, Worker, str]:
