@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -16,6 +17,9 @@ Json = dict[str, Any]
 
 ALL = "*"
 """In a connection's tool groups: every group there is."""
+
+FAULTS = 3
+"""Faults that one answer names, so that a caller need not find them one by one."""
 
 REASON = 300
 """Characters of a validator's message that are worth reading; it quotes the argument."""
@@ -66,8 +70,13 @@ class Catalogue:
 
     def fault(self, tool: Tool, args: Json) -> str | None:
         """Why the arguments do not fit the tool's schema: where, and what; None if they do."""
-        error = best_match(self._validators[tool.name].iter_errors(args))
-        return None if error is None else _explain(error)
+        errors = list(islice(self._validators[tool.name].iter_errors(args), 4 * FAULTS))
+        if not errors:
+            return None
+        # What is wrong explains what is missing: a misspelt name is both.
+        errors = sorted(errors, key=lambda error: error.validator == "required")[:FAULTS]
+        # best_match looks below anyOf and oneOf for the branch that was meant.
+        return "; ".join(dict.fromkeys(_explain(best_match([error])) for error in errors))
 
 
 def _explain(error: ValidationError) -> str:
