@@ -128,6 +128,9 @@ def test_operators_operate_and_others_are_told_why_not(machine: Machine) -> None
         assert (done.returncode, done.stdout) == (77, "")
         assert "members of group relay-shell-operators" in done.stderr
     machine.run("relay-shell", "unfreeze", "all", user="olga")
+    verify = machine.run("relay-shell", "audit", "verify", user="olga", check=False)
+    assert (verify.returncode, verify.stdout) == (77, "")
+    assert f"{AUDIT} is for root and group adm" in verify.stderr
     # olga may not read the file, so this comes from the broker.
     records = machine.out("relay-shell", "audit", "tail", "--json", user="olga").splitlines()
     acts = [json.loads(line) for line in records]

@@ -46,7 +46,9 @@ def test_claude_code_is_registered_by_a_command(cli):
     assert words[8:] == ["--", REMOTE["command"], *REMOTE["args"]]
 
 
-@pytest.mark.parametrize("host", ["-oProxyCommand=id", "a b", "a;id", "$(id)", "", "a@-b", "a@", "-A@b"])
+@pytest.mark.parametrize(
+    "host", ["-oProxyCommand=id", "a b", "a;id", "$(id)", "", "a@-b", "a@", "-A@b"]
+)
 def test_a_destination_that_ssh_or_a_shell_could_misread_is_refused(cli, host):
     done = cli("client-config", "json", f"--ssh={host}")
     assert (done.status, done.out) == (64, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,16 @@ def _follow(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from ..evidence.verify import KINDS, verify_chain
 
-    report = verify_chain(args.file or setting("paths.audit"))
+    path = Path(args.file or setting("paths.audit"))
+    try:
+        os.listdir(path.parent)
+        path.open("rb").close()
+    except PermissionError:
+        # Not to be told from damage by its status, if it were left to the report.
+        raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm") from None
+    except OSError:
+        pass
+    report = verify_chain(path)
     failed = [finding for finding in report.findings if finding.fails]
     status = VERIFY_STATUS[failed[0].kind] if failed else 0
     if args.json:
