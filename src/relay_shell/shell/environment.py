@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +21,6 @@ TERM = "linux"
 
 PASSED = ("LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS")
 """Variables of a user's own login that standalone use hands on; a service manager sets none."""
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class Account:
@@ -79,7 +76,8 @@ def build(
         "TERM": "dumb" if session is None else TERM,
     }
     for name, value in (added or {}).items():
-        if not _NAME.match(name):
+        # An ASCII identifier is what POSIX calls a name (XBD 3.216).
+        if not (name.isascii() and name.isidentifier()):
             raise RelayError("InvalidArguments", reason=f"env: {name[:64]!r} is no variable name")
         if name.startswith("RELAY_SHELL_"):
             raise RelayError("InvalidArguments", reason=f"env: {name[:64]} is reserved")
