@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING
 
@@ -97,13 +98,27 @@ def judge_printf(call: Call, spec: Spec) -> None:
 
 
 def judge_cat(call: Call, spec: Spec) -> None:
-    """`cat` without options hands on its input."""
+    """`cat` without files hands on its input."""
     if all(arg.exact and arg.text == "-" for arg in call.args) and call.stdin.text is not None:
         call.output = Value(call.stdin.text)
-    elif call.args and all(
-        a.exact and a.text.startswith(("/proc/sys/", "/sys/")) for a in call.args
-    ):
+
+
+def judge_base64(call: Call, spec: Spec) -> None:
+    """`base64 -d` of a known text is known, so that it cannot hide a command."""
+    words = [arg.text for arg in call.args if arg.exact and arg.text != "-"]
+    text = call.stdin.text
+    if text is None or len(text) > 65536 or words not in (["-d"], ["--decode"], ["-D"], ["-di"]):
+        return
+    try:
+        call.output = Value(base64.b64decode(text, validate=False).decode())
+    except (ValueError, UnicodeDecodeError):
         call.output = ANYTHING
+
+
+def judge_rev(call: Call, spec: Spec) -> None:
+    """`rev` turns lines round."""
+    if not call.args and call.stdin.text is not None:
+        call.output = Value("\n".join(line[::-1] for line in call.stdin.text.split("\n")))
 
 
 def judge_eval(call: Call, spec: Spec) -> None:

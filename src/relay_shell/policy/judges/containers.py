@@ -86,3 +86,21 @@ def judge_kube_get(call: Call, spec: Spec) -> None:
         and output.text not in ("wide", "name")
     ):
         call.add(1, "reads a credential")
+
+
+def judge_exec(call: Call, spec: Spec) -> None:
+    """A command inside a container: judged as what it is, and Tier 2 at least."""
+    parsed = parse_options(spec, call.args, stop=True)
+    if spec.style == "gnu":
+        # kubectl takes options on both sides of the pod's name.
+        head = parsed.operands[:1]
+        parsed = parse_options(spec, parsed.operands[1:], stop=True)
+        parsed.operands = [*head, *parsed.operands]
+    for doubt in parsed.doubts:
+        call.add(2, doubt)
+    call.add(2, f"`{call.name}` runs a command in a container")
+    inner = parsed.operands[1:]
+    if inner and inner[0].exact and inner[0].text == "--":
+        inner = inner[1:]
+    if inner:
+        call.output = call.run(inner)

@@ -332,3 +332,15 @@ def judge_clone(call: Call, spec: Spec) -> None:
                 f"writes the device {target.display}",
             )
     call.add(2, f"`{call.name}` writes images or devices")
+
+
+def judge_attributes(call: Call, spec: Spec) -> None:
+    """`chattr`, `setfacl`: recursive ones on a system tree, and what guards evidence, are Tier 3."""
+    words = [arg.text for arg in call.args]
+    call.add(2, f"`{call.name}` changes attributes or rights of files")
+    recursive = any(word.startswith("-") and "R" in word for word in words)
+    for arg in call.args:
+        if recursive and paths.is_broad(arg.display):
+            call.add(3, f"`{call.name} -R` on {arg.display} loses all former settings")
+        if call.name == "chattr" and paths.normal(arg.text).startswith("/var/log"):
+            call.add(3, f"takes away or changes the protection of {arg.display}")

@@ -141,6 +141,8 @@ def _subcommand(call: Call, name: str, args: list[Arg]) -> None:
             call.add(2, f"`git {name}` {_STATEFUL_HINT}")
     elif name in _SUB_READ:
         verb = args[0].text if args and args[0].exact else ("" if not args else "?")
+        if name == "reflog" and verb not in ("expire", "delete", "drop", "write", "?"):
+            verb = ""
         if verb not in _SUB_READ[name] or (name == "remote" and verb == "show" and len(args) > 1):
             if name == "remote" and verb == "show":
                 call.add(0 if "-n" in options else 1, "asks the remote repository")

@@ -122,7 +122,9 @@ def judge_networks(call: Call, spec: Spec) -> None:
 def judge_ifconfig(call: Call, spec: Spec) -> None:
     """`ifconfig`: an interface alone is shown, more words change it."""
     words = [a for a in call.args if not (a.exact and a.text in ("-a", "-s", "-v"))]
-    if len(words) > 1 or any(a.splits or a.many for a in words):
+    if any(a.text == "down" for a in words[1:]):
+        call.add(3, "takes a network interface down, which can cut off this machine")
+    elif len(words) > 1 or any(a.splits or a.many for a in words):
         call.add(2, "changes a network interface")
     elif words and words[0].text.startswith("-"):
         call.add(2, f"option `{words[0].text}` of `ifconfig` is not known")
@@ -201,6 +203,9 @@ def judge_iptables(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, call.name)
     zero = parsed.has("-Z", "--zero")
+    policy = parsed.has("-P", "--policy") and any(a.text in ("DROP", "REJECT") for a in call.args)
+    if policy:
+        call.add(3, "a policy that drops everything can cut off the way to this machine")
     if parsed.has("-F", "--flush", "-X", "--delete-chain"):
         call.add(3, "removes rules of the packet filter")
     elif (parsed.has("-L", "--list", "-S", "--list-rules") and not zero) or parsed.has(
@@ -339,3 +344,14 @@ def judge_watcher(call: Call, spec: Spec) -> None:
         if inner:
             call.run(inner)
     call.add(2, f"`{call.name}` runs commands later or on changes")
+
+
+def judge_chrt(call: Call, spec: Spec) -> None:
+    """`chrt -p PID` shows; with a priority it changes; else it runs a command."""
+    parsed = parse_options(spec, call.args, stop=True)
+    judge_options(call, spec, parsed, "chrt")
+    if parsed.has("-p", "--pid"):
+        if len(parsed.operands) > 1 or any(a.splits for a in parsed.operands):
+            call.add(2, "changes the scheduling of running processes")
+    elif len(parsed.operands) > 1:
+        call.output = call.run(parsed.operands[1:], call.stdin)

@@ -139,6 +139,11 @@ def judge_ip(call: Call, spec: Spec) -> None:
         ):
             return
     flushing = words[1].text.startswith(("f", "fl"))
+    texts = [word.text for word in words[1:]]
+    if (name == "link" and ("down" in texts or texts[0].startswith("de"))) or (
+        name == "route" and texts[0].startswith("d") and "default" in texts
+    ):
+        call.add(3, f"`ip {first.text} {texts[0]}` can cut off the way to this machine")
     call.add(
         3 if flushing and name in ("address", "route", "link") else 2,
         f"`ip {first.text} {words[1].display}` changes the network",
@@ -291,7 +296,9 @@ def judge_nmcli(call: Call, spec: Spec) -> None:
         elif text in ("-a", "--ask"):
             call.add(2, "asks for input")
         elif text.startswith("-"):
-            if not re.fullmatch(r"-[tpvh]+|--(?:terse|pretty|version|help|overview)|-o", text):
+            if not re.fullmatch(
+                r"-[tpvh]+|--(?:terse|pretty|version|help|overview|active|order|escape)|-o", text
+            ):
                 call.add(2, f"option `{text}` of nmcli is not known")
         else:
             words.append(args[index - 1].text if args[index - 1].exact else "?")
@@ -331,7 +338,8 @@ def judge_nmcli(call: Call, spec: Spec) -> None:
     ):
         if not (verb == "s" and name == "device"):
             return
-    call.add(3 if verb.startswith("del") else 2, f"`nmcli {words[0]} {verb}` changes the network")
+    cutting = verb == "off" or verb.startswith(("del", "down", "disc"))
+    call.add(3 if cutting else 2, f"`nmcli {words[0]} {verb}` changes the network")
 
 
 _CURL = declarations(

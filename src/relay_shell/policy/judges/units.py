@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from ..programs import by_spec
 
 if TYPE_CHECKING:
     from ..core import Call
@@ -98,3 +101,47 @@ def judge_service(call: Call, spec: Spec) -> None:
         if not call.args[0].splits:
             return
     call.add(2, "changes the state of a service")
+
+
+_POWER_UNITS = re.compile(
+    r"(?:reboot|poweroff|halt|kexec|shutdown|emergency|rescue|suspend|hibernate|hybrid-sleep|exit|soft-reboot"
+    r"|ctrl-alt-del|suspend-then-hibernate|runlevel[016]|systemd-(?:reboot|poweroff|halt|kexec|suspend|hibernate))"
+    r"(?:\.target|\.service)?"
+)
+# Without these the machine loses its evidence or the way in.
+_LIFELINES = re.compile(
+    r"(?:sshd?|networking|NetworkManager|systemd-networkd|systemd-journald|auditd|rsyslog|syslog-ng|relay-shell.*"
+    r"|systemd-journal-upload|dbus|systemd-logind)(?:\.service|\.socket)?"
+)
+
+
+def judge_systemctl(call: Call, spec: Spec) -> None:
+    """`systemctl`: by verb; some units stop the machine, lose evidence or the way in."""
+    parsed = by_spec(call, spec)
+    words = [arg.text for arg in call.args if not arg.text.startswith("-")]
+    verb = words[0] if words else ""
+    del parsed
+    if verb in ("start", "restart", "isolate", "reload-or-restart", "try-restart"):
+        for word in words[1:]:
+            if _POWER_UNITS.fullmatch(word):
+                call.add(3, f"`systemctl {verb} {word}` stops or restarts the machine")
+    if verb == "isolate":
+        call.add(3, "`systemctl isolate` stops every unit that the target does not need")
+    if verb in ("stop", "disable", "mask", "kill"):
+        for word in words[1:]:
+            if _LIFELINES.fullmatch(word):
+                call.add(3, f"`systemctl {verb} {word}` can cut off access or evidence")
+
+
+_BUS_POWER = re.compile(r"\b(?:PowerOff|Reboot|Halt|KExec|Suspend|Hibernate|HybridSleep|SoftReboot)\w*\b")
+
+
+def judge_bus(call: Call, spec: Spec) -> None:
+    """Calls over D-Bus: methods that stop the machine cannot be undone."""
+    text = " ".join(arg.display for arg in call.args)
+    words = [arg.text for arg in call.args]
+    if call.name == "gdbus" and words[:1] in (["introspect"], ["monitor"]):
+        return
+    if _BUS_POWER.search(text):
+        call.add(3, "calls a method that stops or suspends the machine")
+    call.add(2, "calls a method of another program over D-Bus")
