@@ -363,6 +363,7 @@ def test_too_many_large_calls_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         )
         kinds = {getattr(row, "kind", "allowed") for row in found}
         assert kinds == {"allowed", "Busy"}
+        assert "too many large calls" in office.records("deny")[0]["reasons"][0]
 
     story(tmp_path, tell)
 

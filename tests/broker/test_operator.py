@@ -146,6 +146,7 @@ def test_kill_ends_a_call_a_worker_a_connection_or_a_principal(tmp_path: Path) -
         assert (await front.hears("close"))["conn"] == worker.conn
         assert "enough" in (await worker.hears("stop"))["reason"]
         assert "Cancelled" in await worker.begin_refused("k-2")
+        assert "enough" in office.records("deny", call_id="k-2")[0]["reasons"][0]
 
         second = await office.worker(front, worker.conn)
         assert await kill("worker", second.id) == 1

@@ -95,9 +95,13 @@ class Admission:
         used = call_id in state.calls or (worker.id, call_id) in self._ended
         if used or not ID.fullmatch(call_id):
             raise self._unfit(worker, identity, "call", "malformed call id, or one in use")
-        limit = state.settings["limits.calls"]
-        if state.calls.count(worker.id) + self._preparing[worker.id] >= limit:
-            reason = f"{limit} calls are running (limits.calls)"
+        self._preparing[worker.id] += 1
+        try:
+            self._check_room(worker)
+            prepared = await self._prepare(worker, body)
+            if worker.link is None:
+                raise RelayError("Cancelled", reason="the worker is gone")
+        except RelayError as error:
             state.floods.record(
                 f"worker {worker.id}",
                 event="deny",
@@ -105,21 +109,22 @@ class Admission:
                 **identity,
                 tool=tool,
                 decision="deny",
-                reasons=[reason],
+                reasons=[error.message],
             )
-            raise RelayError("Busy", reason=reason)
-        if worker.stopping:
-            raise RelayError("Cancelled", reason=worker.stopping)
-        self._preparing[worker.id] += 1
-        try:
-            prepared = await self._prepare(worker, body)
+            raise
         finally:
             self._preparing[worker.id] -= 1
             if not self._preparing[worker.id]:
                 del self._preparing[worker.id]
-        if worker.link is None:
-            raise RelayError("Cancelled", reason="the worker is gone")
         return await self._decide(worker, call_id, tool, identity, prepared, body)
+
+    def _check_room(self, worker: Worker) -> None:
+        """Hold the limit of calls at once; the one that asks counts among those prepared."""
+        limit = self._state.settings["limits.calls"]
+        if self._state.calls.count(worker.id) + self._preparing[worker.id] > limit:
+            raise RelayError("Busy", reason=f"{limit} calls are running (limits.calls)")
+        if worker.stopping:
+            raise RelayError("Cancelled", reason=worker.stopping)
 
     def _begun_again(self, worker: Worker, call_id: str) -> None:
         """A worker that returned begins a call anew whose verdict it never got."""

@@ -307,7 +307,7 @@ class Broker:
 
     # ---- reload, end ---------------------------------------------------------------------
 
-    def reload(self, settings: Settings, judge: Judge, *, source: str = "reload") -> None:
+    def reload(self, settings: Settings, judge: Judge) -> None:
         """Put validated settings in force and tell every peer what changed for it."""
         state = self.state
         applied, waiting = state.settings.changed(settings)
@@ -321,7 +321,7 @@ class Broker:
             )
         state.trail.note(
             event="config",
-            what=source,
+            what="reload",
             mode=state.settings["policy.mode"],
             facts={
                 "config_sha256": state.config_hash(),

@@ -1,0 +1,44 @@
+"""access.toml from its file: trusted, parsed and checked as a whole, or refused with every reason."""
+
+from __future__ import annotations
+
+import grp
+import os
+from pathlib import Path
+
+from ..config import ROOT, ConfigError
+from ..config.errors import Problem
+from ..config.lines import line_of
+from ..config.loader import parse_file
+from ..policy.access import FILE, AccessRules, Known, parse
+from ..policy.toolgroups import GROUPS
+
+
+def load_access(root: str | os.PathLike[str] = ROOT) -> AccessRules:
+    """Read access.toml below `root`; without the file there are no rules. Reads NSS: not for the
+    loop.
+
+    Raises:
+        ConfigError: with every problem found, each with file, line and reason.
+    """
+    path = Path(root) / FILE
+    found: list[Problem] = []
+    parsed = parse_file(path, found)
+    if found:
+        raise ConfigError(found)
+    if parsed is None:
+        return AccessRules()
+    document, lines = parsed
+    rules, problems = parse(document, Known(GROUPS, _gid), lambda place: line_of(lines, place))
+    if problems:
+        raise ConfigError(
+            [Problem(str(path), line_of(lines, place), reason) for place, reason in problems]
+        )
+    return rules
+
+
+def _gid(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, OSError):
+        return None
