@@ -10,7 +10,7 @@ READY = $(VENV)/.requirements
 SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
 ARGS =
 
-.PHONY: help check test unit deb deb-check demo check-units bench score lock clean host-tools
+.PHONY: clients help check test unit deb deb-check demo check-units bench score lock clean host-tools
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,11 +24,19 @@ check: $(READY) ## linters, types, and the tests that need neither root nor a ma
 unit: $(READY)
 	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
 
-test: host-tools $(READY) ## everything: linters, types, unit tests, booted machines
+test: host-tools $(READY) clients ## everything: linters, types, unit tests, booted machines
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
 	$(VENV)/bin/mypy
 	$(PY) -m pytest $(ARGS)
+
+# The MCP clients that are written in TypeScript, by their lock file, and without their scripts.
+CLIENTS = tests/clients/node_modules/.package-lock.json
+clients: host-tools $(CLIENTS)
+
+$(CLIENTS): tests/clients/package-lock.json
+	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
 
 deb: host-tools $(READY) ## the Debian package, in build/deb
 	$(PY) packaging/build-deb
@@ -42,8 +50,11 @@ demo: host-tools $(READY) ## boot a Debian 13, install, hold an MCP conversation
 check-units: host-tools $(READY) ## verify the units and print their exposure
 	@PYTHONPATH=tests $(PY) -m appliance.check_units
 
-bench: host-tools $(READY) ## measure; results go to docs/performance.md
-	$(PY) -m bench $(ARGS)
+bench: $(READY) ## measure, each figure next to its floor in the same run
+	@for file in $$(grep -l '^if __name__' bench/*.py | grep -v bench/host.py); do \
+	  name=$$(basename $$file .py); echo "== $$name"; \
+	  PYTHONPATH=src $(PY) -m bench.$$name $(ARGS) || exit 1; \
+	done
 
 score: $(READY) ## score classifier and redaction on the corpora
 	$(PY) -m tests.corpus $(ARGS)

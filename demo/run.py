@@ -50,10 +50,14 @@ def main() -> int:
         # The client's SDK is the one in the package: the machine has no other.
         bundle = {"PYTHONPATH": "/usr/lib/relay-shell/vendor"}
         talk = machine.popen("python3", "/usr/local/bin/conversation", user="alice", env=bundle)
+        units = ""
+        while talk.poll() is None and not units:
+            # A worker's unit is there while its agent is.
+            units = machine.out("systemctl", "list-units", "--no-legend", "relay-shell-worker@*")
         held = wait(talk, 120)
 
-        step("systemctl list-units 'relay-shell*'")
-        print(machine.out("systemctl", "list-units", "--no-pager", "--no-legend", "relay-shell*"))
+        step("systemctl list-units 'relay-shell-worker@*', meanwhile")
+        print(units)
 
         step("journalctl -u relay-shell")
         machine.run("journalctl", "--sync")

@@ -27,7 +27,8 @@ def scoped(vm: VM) -> Probe:
 
 
 def test_a_worker_is_given_the_controllers(scoped: Probe) -> None:
-    said = scoped.run("cat /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.controllers")
+    own = "/sys/fs/cgroup$(sed -n 's|^0::\\(.*\\)/worker$|\\1|p' /proc/self/cgroup)"
+    said = scoped.run(f'cat "{own}/cgroup.controllers"')
     assert {"cpu", "io", "memory", "pids"} <= set(said.split())
 
 

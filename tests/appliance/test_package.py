@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance import package
-from appliance.machine import Machine
+from appliance.machine import TREE, Machine
 
 SOCKETS = [
     "relay-shell.socket",
@@ -153,6 +153,13 @@ def test_logrotate_makes_the_next_file_and_seals_the_last(machine: Machine) -> N
     assert "a" in attributes(machine, AUDIT)
     machine.shell(f"echo two >> {AUDIT}", user="relay-shell-broker")
     assert machine.read(AUDIT) == "two\n"
+
+
+def test_the_autopkgtest_passes(machine: Machine) -> None:
+    machine.put(TREE / "debian/tests", "/srv/tree/debian/tests")
+    machine.put(TREE / "demo", "/srv/tree/demo")
+    said = machine.shell("cd /srv/tree; exec debian/tests/smoke")
+    assert "conversation held" in said
 
 
 def test_reinstalling_keeps_settings_evidence_and_listeners(machine: Machine) -> None:
