@@ -411,8 +411,10 @@ class _Running:
             self.end.set_result(None)
 
     def _expire(self) -> None:
-        self._timed_out = True
-        self._ended()
+        # A command that ended in the same turn of the loop was in time.
+        if not self.end.done():
+            self._timed_out = True
+            self._ended()
 
     def _stream_ended(self) -> None:
         if not self._reading():
