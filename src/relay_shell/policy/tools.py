@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .classify import classify_argv, classify_command, classify_script
-from .hosts import canonical_addresses
 from .limits import MAX_TEXT
 from .model import Node, Tier, Verdict
 
@@ -22,31 +21,29 @@ def classify_call(tool: str, args: Args) -> Verdict:
     return judge(tool, args)
 
 
-def rule_texts(tool: str, args: Args, verdict: Verdict) -> tuple[str, list[str]]:
-    """The raw text of a call and its canonical forms, for `Rules.check`.
-
-    Hosts, jump hosts and forward targets count as text of their own.
-    """
+def rule_texts(
+    tool: str, args: Args, verdict: Verdict
+) -> tuple[str, list[str], list[str], Node | None]:
+    """The raw text of a call, its canonical forms, its hosts and its tree, for `Rules.check`."""
     raw: list[str] = []
-    for key in ("command", "argv", "script", "text", "input", "key", "keys"):
-        value = args.get(key)
-        if isinstance(value, str):
-            raw.append(value)
-        elif isinstance(value, list):
-            raw.append(" ".join(str(word) for word in value))
-    hosts: list[str] = []
+    for key in ("command", "argv", "script", "text", "input", "data", "key", "keys", "stdin"):
+        raw.extend(_texts(args.get(key), joined=True))
+    hosts: dict[str, None] = {}
     for key in ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward"):
-        value = args.get(key)
-        if isinstance(value, str):
-            hosts.append(value)
-        elif isinstance(value, list):
-            hosts.extend(str(item) for item in value)
-    forms = list(verdict.canonical_forms())
-    for host in hosts:
-        bare = host.rpartition("@")[2]
-        forms.extend((host, bare, *canonical_addresses(bare)))
+        for host in _texts(args.get(key), joined=False):
+            hosts[host] = None
+            hosts[host.rpartition("@")[2]] = None
     text = "\n".join(raw) if raw else tool
-    return text, list(dict.fromkeys(forms))
+    return text, list(verdict.canonical_forms()), list(hosts), verdict.tree
+
+
+def _texts(value: object, *, joined: bool) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list | tuple):
+        words = [str(item) for item in value]
+        return [" ".join(words)] if joined else words
+    return []
 
 
 def _fixed(tool: str, tier: Tier, reason: str) -> Verdict:
