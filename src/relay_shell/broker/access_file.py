@@ -1,4 +1,4 @@
-"""access.toml from its file: trusted, parsed and checked as a whole, or refused with every reason."""
+"""access.toml from its file: trusted and checked as a whole, or refused with every reason."""
 
 from __future__ import annotations
 

@@ -12,14 +12,18 @@ Path = tuple[str, ...]
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
-_HEADER = re.compile(rf"\s*\[\[?\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]")
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]\]?")
 _SPLIT = re.compile(_PART)
 _TOKEN = re.compile(r'''"""|\'\'\'|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\#[^\n]*|[\[\]{}]|\n''')
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    """Map each key path, table headers included, to the line of its first appearance."""
+    """Map each key path, table headers included, to the line of its first appearance.
+
+    In an array of tables the index is a part of the path: ("rule", "0", "user").
+    """
     found: dict[Path, int] = {}
+    arrays: dict[Path, int] = {}
     table: Path = ()
     at, line, depth = 0, 1, 0
     start = True
@@ -27,7 +31,7 @@ def key_lines(text: str) -> dict[Path, int]:
         if start and not depth:
             rest = text[at : (text.find("\n", at) + 1 or len(text) + 1) - 1]
             if header := _HEADER.match(rest):
-                table = _parts(header[1])
+                table = _indexed(_parts(header[2]), arrays, new=header[1] == "[[")
                 found.setdefault(table, line)
                 # The header's brackets balance, and none of its parts spans lines.
                 at += header.end()
@@ -64,6 +68,19 @@ def line_of(found: dict[Path, int], path: Path) -> int:
         if below:
             return min(below)
     return 0
+
+
+def _indexed(parts: Path, arrays: dict[Path, int], *, new: bool) -> Path:
+    """The path of a header, with the index of each array of tables that it goes through."""
+    path: Path = ()
+    for at, part in enumerate(parts, 1):
+        path += (part,)
+        if new and at == len(parts):
+            # Arrays below are reached through the index, so they begin anew by themselves.
+            arrays[path] = arrays.get(path, -1) + 1
+        if path in arrays:
+            path += (str(arrays[path]),)
+    return path
 
 
 def _close(text: str, at: int, mark: str) -> int:

@@ -59,28 +59,26 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[Path]:
             yield drop_ins / name
 
 
-def _take_file(
-    path: Path,
-    values: dict[str, Any],
-    places: dict[str, tuple[str, int]],
-    problems: list[Problem],
-) -> None:
+def parse_file(
+    path: Path, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[tuple[str, ...], int]] | None:
+    """The TOML of a trusted file and the line of each key; None if there is none to use."""
     where = str(path)
     try:
         data = read(path)
     except FileNotFoundError:
         if path.is_symlink() or path.parent.name == DROP_INS:
             problems.append(Problem(where, 0, "is a link to a file that does not exist"))
-        return
+        return None
     except ValueError as error:
         problems.append(Problem(where, 0, str(error)))
-        return
+        return None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problems.append(Problem(where, line, "is not UTF-8"))
-        return
+        return None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -88,11 +86,23 @@ def _take_file(
         place = _PLACE.search(message)
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
         problems.append(Problem(where, line, f"is no TOML: {_PLACE.sub('', message)}"))
-        return
+        return None
     except RecursionError:
         problems.append(Problem(where, 0, "is nested too deeply"))
+        return None
+    return document, key_lines(text.replace("\r\n", "\n"))
+
+
+def _take_file(
+    path: Path,
+    values: dict[str, Any],
+    places: dict[str, tuple[str, int]],
+    problems: list[Problem],
+) -> None:
+    found = parse_file(path, problems)
+    if found is None:
         return
-    lines = key_lines(text.replace("\r\n", "\n"))
+    where, (document, lines) = str(path), found
     for section, content in document.items():
         line = line_of(lines, (section,))
         if section not in SECTIONS:

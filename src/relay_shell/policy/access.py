@@ -298,7 +298,7 @@ class _Reader:
             return False
         if key in self._row and not value:
             self._wrong(key, f"{key} = false means nothing; leave it out")
-        return value
+        return bool(value)
 
     def _mode(self) -> str | None:
         value = self._row.get("mode")
@@ -395,9 +395,8 @@ def host_allowed(host: str, patterns: Sequence[str]) -> bool:
     address = canonical_ip(bare)
     for pattern in patterns:
         if "/" in pattern:
-            if address is not None and (
-                ipaddress.ip_address(address) in ipaddress.ip_network(pattern)
-            ):
+            network = ipaddress.ip_network(pattern)
+            if address is not None and ipaddress.ip_address(address) in network:
                 return True
         elif fnmatchcase(address or bare, canonical_ip(pattern) or pattern):
             return True
