@@ -25,6 +25,8 @@ def test_selftest_passes() -> None:
 @pytest.mark.parametrize("rule", shipped(), ids=lambda rule: rule.name)
 def test_every_rule_takes_its_own_example(rule: Rule) -> None:
     assert check(rule) is None
+    once = default().text(rule.synthetic()).text
+    assert default().text(once).text == once
 
 
 def test_there_are_enough_shapes_each_with_a_source() -> None:

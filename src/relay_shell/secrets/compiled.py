@@ -113,6 +113,10 @@ class Compiled:
                 self._overlap[text] = found
         return found
 
+    def is_exactly(self, text: bytes) -> bool:
+        """Whether a text is one of this rule set's marks."""
+        return text in self._marks
+
     def is_mark(self, buf: bytes, index: int) -> bool:
         """Whether one of this rule set's marks stands at ``index``."""
         end = buf.find(b"]", index, index + cs.MARK_MAX + len(cs.MARK_OPEN))

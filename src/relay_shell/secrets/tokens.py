@@ -40,6 +40,17 @@ class TokenHandler:
             if self.rule.back:
                 self._back = compile_bytes(f"(?:{self.rule.back})$")
 
+    def _done(self, scanner: Scanner, start: int, reach: int) -> Found | None:
+        """The same text redacted before: go where the first time went, so that twice is once."""
+        match = self._pattern.match(scanner.buf, start, reach)
+        if match is None:
+            return None
+        spans = [match.span(i) for i in range(1, match.re.groups + 1) if match.start(i) >= 0]
+        marks = [scanner.buf[begin:end] for begin, end in spans]
+        if not marks or any(not scanner.compiled.is_exactly(mark) for mark in marks):
+            return None
+        return Found(self.rule.name, [], spans[-1][1])
+
     @property
     def from_anchor(self) -> bool:
         """Whether the anchor itself is part of the secret."""
@@ -74,7 +85,12 @@ class TokenHandler:
         if reach - start < rule.min:
             return None
         self.compile()
-        reach = scanner.clip(start, reach)
+        clipped = scanner.clip(start, reach)
+        if clipped < reach and self._pattern.groups:
+            done = self._done(scanner, start, reach)
+            if done is not None:
+                return done
+        reach = clipped
         match = self._pattern.match(scanner.buf, start, reach)
         if match is None:
             return None
