@@ -164,6 +164,17 @@ def test_large_arguments_are_cut_in_the_record_and_counted_whole(tmp_path: Path)
     story(tmp_path, tell)
 
 
+def test_numbers_that_grow_on_the_way_fit(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        # 4 MiB of "1e15," as a client may send them.
+        args = {"command": "true", "env": [1e15] * (4 * 1024 * 1024 // 5)}
+        assert (await worker.begin("k-1", args=args))["decision"] == "allow"
+        assert office.records("intent")[0]["args_bytes"] > 15_000_000
+
+    story(tmp_path, tell)
+
+
 def test_while_the_record_cannot_be_written_nothing_is_admitted(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()

@@ -61,6 +61,7 @@ class Calls:
     def __init__(self) -> None:
         self._all: dict[str, LiveCall] = {}
         self._by_worker: Counter[str] = Counter()
+        self._by_principal: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -75,6 +76,10 @@ class Calls:
         """Live calls of one worker."""
         return self._by_worker[worker]
 
+    def count_principal(self, principal: str) -> int:
+        """Live calls of one principal."""
+        return self._by_principal[principal]
+
     def add(self, call: LiveCall) -> None:
         """Enter a call.
 
@@ -85,6 +90,7 @@ class Calls:
             raise RelayError("Protocol", reason=f"call {call.id} is already running")
         self._all[call.id] = call
         self._by_worker[call.worker] += 1
+        self._by_principal[call.principal] += 1
 
     def get(self, call: str, worker: str) -> LiveCall:
         """Return a live call of one worker.
@@ -109,6 +115,9 @@ class Calls:
         self._by_worker[call.worker] -= 1
         if not self._by_worker[call.worker]:
             del self._by_worker[call.worker]
+        self._by_principal[call.principal] -= 1
+        if not self._by_principal[call.principal]:
+            del self._by_principal[call.principal]
         return True
 
     def of_worker(self, worker: str) -> list[LiveCall]:

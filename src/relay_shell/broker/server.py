@@ -14,7 +14,7 @@ from ..evidence.errors import EvidenceError
 from ..evidence.writer import Writer
 from ..wire.errors import RelayError
 from ..wire.link import Link, NoticeHandler, RequestHandler
-from ..wire.messages import ARGUMENTS
+from ..wire.messages import LARGE
 from .admission import Admission
 from .floods import Floods
 from .freeze import Freezer
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FRAMES = {"front": 1024 * 1024, "worker": ARGUMENTS + 1024 * 1024, "operator": 64 * 1024}
-"""Octets of the largest frame that each role has reason to send: half a frame waits in memory."""
+FRAMES = {"front": 1024 * 1024, "worker": LARGE, "operator": 64 * 1024}
+"""Octets of the largest frame that each role has reason to send: half a frame waits in memory.
+A worker passes on arguments, whose numbers grow up to fourfold (1e15) when written anew."""
 
 STRANGERS = 8
 """Peers that can be neither front nor worker, and are heard for a second to be told so."""
