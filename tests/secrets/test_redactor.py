@@ -79,6 +79,19 @@ def test_quoted_values_are_whole_when_structure_need_not_stay() -> None:
     assert default(False).text(text).text == 'DB_PASSWORD="[REDACTED:password-value]" next'
 
 
+def test_keys_in_variables_go_line_by_line() -> None:
+    line = fill("⟦b64⟧", "key")
+    for keep in (True, False):
+        for text in (
+            f'PRIVATE_KEY="-----BEGIN RSA PRIVATE KEY-----\n{line}\n-----END RSA PRIVATE KEY-----"',
+            f'"private_key": "-----BEGIN PRIVATE KEY-----\\n{line}\\n-----END PRIVATE KEY-----"',
+            f"export TLS_PRIVATE_KEY='-----BEGIN EC PRIVATE KEY-----\n{line}",
+            f"PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n{line}\nPrivate-MAC: 12",
+        ):
+            shown = default(keep).text(text).text
+            assert line not in shown and "[REDACTED:private-key-block]" in shown
+
+
 def test_bytes_of_no_encoding_pass() -> None:
     data = bytes(range(256)) + PAT.encode() + b"\xff\xfe"
     done = default().data(data)

@@ -42,6 +42,15 @@ def test_any_split_of_long_runs_gives_the_whole(text: str, sizes: list[int], kee
 
 
 @settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200), texts, st.binary(max_size=50), st.lists(st.integers(0, 60)))
+def test_any_bytes_pass(head: bytes, text: str, tail: bytes, sizes: list[int]) -> None:
+    data = head + text.encode() + tail
+    whole = default().data(data)
+    assert pieces(data, sizes) == (whole.data, whole.counts)
+    assert default().text(data.decode("utf-8", "replace")).text is not None
+
+
+@settings(max_examples=300, deadline=None)
 @given(texts)
 def test_byte_by_byte_gives_the_whole(text: str) -> None:
     data = text.encode()

@@ -244,6 +244,9 @@ def _value(
     if not value or marked is not False:
         # Next to a mark the rest is what a more specific rule chose to leave.
         return More(begin) if value and marked is None else None
+    if value.startswith(b"----"):
+        # A key in a variable: the block goes line by line.
+        return None
     special = headers.token_at(scanner, begin, stop)
     after = buf[stop : stop + 1]
     if special is None and not capped:
