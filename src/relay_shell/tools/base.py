@@ -165,6 +165,7 @@ def facts(required: tuple[str, ...] = (), /, **properties: Json) -> Json:
             "message": {"type": "string"},
             "next_step": {"type": "string"},
             "tier": {"type": "integer"},
+            "retry_after": {"type": "integer"},
         },
         "required": ["kind", "message", "next_step"],
     }

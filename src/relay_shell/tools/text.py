@@ -24,6 +24,8 @@ def error_facts(error: RelayError, tier: int | None = None) -> Json:
     }
     if tier is not None:
         facts["tier"] = tier
+    if error.retry_after is not None:
+        facts["retry_after"] = error.retry_after
     return {"error": facts}
 
 

@@ -36,6 +36,16 @@ KINDS: dict[str, ErrorKind] = {
     ),
     "NotFound": ErrorKind("{reason}", "List what exists first; handles expire when idle.", 66),
     "Busy": ErrorKind("{reason}", "Wait for a running call to end, then repeat this one.", 75),
+    "OverBudget": ErrorKind(
+        "over the budget of {what}; retry after {seconds} s",
+        "Wait as long as retry_after says; calling earlier changes nothing.",
+        75,
+    ),
+    "ResultGone": ErrorKind(
+        "{reason}",
+        "Nothing was run again. Look at what the first call did, or use another idempotency_key.",
+        66,
+    ),
     "Timeout": ErrorKind(
         "no end within {seconds} s", "Raise timeout, or use shell_spawn for long work.", 75
     ),
@@ -104,11 +114,16 @@ class RelayError(Exception):
         self.message = row.message.format_map(_Fields(fields))
         self.next_step = row.next_step
         self.exit_status = row.exit_status
+        self.retry_after: int | None = None
+        """Seconds after which the same call may succeed, where that is known."""
         super().__init__(f"{kind}: {self.message}")
 
     def as_wire(self) -> dict[str, object]:
         """The form that travels in a reply frame."""
-        return {"kind": self.kind, "message": self.message}
+        error: dict[str, object] = {"kind": self.kind, "message": self.message}
+        if self.retry_after is not None:
+            error["retry_after"] = self.retry_after
+        return error
 
     @classmethod
     def from_wire(cls, error: object) -> RelayError:
@@ -120,6 +135,9 @@ class RelayError(Exception):
         built = cls(kind)
         built.message = message
         built.args = (f"{kind}: {message}",)
+        after = error.get("retry_after") if isinstance(error, dict) else None
+        if isinstance(after, int) and not isinstance(after, bool) and 0 <= after <= 2**31:
+            built.retry_after = after
         return built
 
 
