@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from broker.office import Office, Peer, Worker, accounts, records_of, settings_in, story, until
-from relay_shell.broker import server
+from relay_shell.broker import server, worker_desk
 from relay_shell.broker.handshake import PENDING, Origin
 from relay_shell.broker.judge import Judge, redactor
 from relay_shell.broker.principals import Accounts
@@ -241,6 +241,29 @@ def test_calls_outlive_a_restart_of_the_broker(tmp_path: Path) -> None:
         await again.end("k-2", exit=0)
         assert office.records("interrupted") == [] and len(office.records("outcome")) == 2
         assert office.records("connect")[-1]["what"] == "resumed"
+
+    story(tmp_path, tell)
+
+
+def test_a_client_that_left_meanwhile_is_accounted_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        kept = office.clients[-1]
+        other = await office.connect(front)
+        parked = await office.worker(front, other["conn"])
+        await office.broker.close()
+        monkeypatch.setattr(worker_desk, "RETURN", 0.5)
+        office.open()
+        front = await office.front()
+        body = {"transport": "unix", "conn": worker.conn}
+        await front.ask("connect", body, (kept.fileno(),))
+        again = await office.returned(parked)
+        (row,) = await until(lambda: office.records("disconnect"))
+        assert row["conn"] == other["conn"] and "returned" in row["detail"]
+        assert "no connection of this worker" in await again.begin_refused("k-1")
+        assert (await (await office.returned(worker)).begin("k-2"))["decision"] == "allow"
 
     story(tmp_path, tell)
 

@@ -345,6 +345,24 @@ class WorkerDesk:
             with contextlib.suppress(OSError):
                 self._watch(worker, os.pidfd_open(worker.pid))
             loop.call_later(RETURN, self._give_up, worker)
+            loop.call_later(RETURN, self._check_conns, worker)
+
+    def _check_conns(self, worker: Worker) -> None:
+        """Account for clients that left while the broker was down: no front announced them."""
+        state = self._state
+        if state.closing or state.workers.find(worker.id) is not worker:
+            return
+        for conn in [conn for conn in worker.conns if state.connections.find(conn) is None]:
+            worker.conns.remove(conn)
+            state.trail.note(
+                event="disconnect",
+                conn=conn,
+                principal=worker.principal,
+                uid=worker.uid,
+                detail="gone when the broker returned",
+            )
+        with contextlib.suppress(OSError):
+            state.workers.keep(worker)
 
     def restore_calls(self, unfinished: list[dict[str, Any]]) -> None:
         """Wait for the workers of open calls; a call whose worker is gone is interrupted."""
