@@ -244,6 +244,9 @@ def _value(
     if not value or marked is not False:
         # Next to a mark the rest is what a more specific rule chose to leave.
         return More(begin) if value and marked is None else None
+    if name[-3:].lower() == b"pwd" and value.startswith(b"/"):
+        # PWD and OLDPWD of a shell (POSIX.1-2024 XBD 8.3).
+        return None
     if value.startswith(b"----"):
         # A key in a variable: the block goes line by line.
         return None

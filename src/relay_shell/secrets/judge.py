@@ -60,6 +60,7 @@ _STOP = _NULL | frozenset(
     hash hashed encrypted plain plaintext hex base64 utf-8 utf8 the a an is and or to for with if in
     from of on by as it that this your you must should will can may not be has have are was were
     when where which use using see set get new old change changed reset updated required. prompt
+    amd64 arm64 armhf armel i386 ppc64el riscv64 s390x mips64el loong64 all
     stdin inherit env environment keyring keychain vault const let var final static return self
     async await lambda def class public private protected""".split()
 )
