@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -13,9 +12,11 @@ from typing import Any, Protocol
 from . import enforce, environment
 from .capture import Capture
 from .children import Children
-from .outputs import OutputStore, Spill, temporary
+from .memfile import anonymous, readable
+from .outputs import OutputStore, Spill
 from .process import Process, Status, start
 from .spawn import KEPT
+from .stream import Stream
 from .tree import Ended
 
 DRAIN = 0.25
@@ -30,16 +31,6 @@ that writes more than a pipe holds (64 KiB) waits no longer than this.
 
 PROGRESS = 1.0
 """Seconds between two looks at the output for progress."""
-
-_READ = 65_536
-_BUDGET = 1 << 20
-"""Octets read from one pipe before others get a turn."""
-
-_PIPE = 1 << 20
-"""Octets a pipe holds once a stream has shown to be long (pipe-max-size, pipe(7))."""
-
-_SEALS = 0x1 | 0x2 | 0x4 | 0x8
-"""F_SEAL_SEAL, SHRINK, GROW and WRITE (memfd_create(2))."""
 
 
 class Caller(Protocol):
@@ -152,11 +143,11 @@ class Shell:
             words = list(argv)
             keep = -1
             if script is not None:
-                opened.append(keep := _file(script, self._account.tmp))
+                opened.append(keep := anonymous(script, self._account.tmp))
                 words += [f"/proc/self/fd/{KEPT}", *script_args]
             source = self._null
             if stdin:
-                opened.append(source := _input(stdin, self._account.tmp))
+                opened.append(source := readable(stdin, self._account.tmp))
             running.start(
                 f"call-{call.id}",
                 words,
@@ -195,69 +186,6 @@ class Shell:
         self._outputs.drop(spill)
 
 
-class _Stream:
-    """The reading end of a pipe and what came through it."""
-
-    __slots__ = ("_loop", "_on_end", "_watched", "_wide", "capture", "fd", "sink")
-
-    def __init__(self, capture: Capture, on_end: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._on_end = on_end
-        self._watched = self._wide = False
-        self.capture = capture
-        self.fd, self.sink = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.fd, False)
-
-    def begin(self) -> None:
-        """The command has its own copy of the writing end by now."""
-        os.close(self.sink)
-        self.sink = -1
-
-    def watch(self) -> None:
-        """Read whenever there is something."""
-        if self.fd >= 0 and not self._watched:
-            self._watched = True
-            self._loop.add_reader(self.fd, self.read)
-
-    def read(self) -> None:
-        """Take what is there, within the budget of one turn."""
-        budget = _BUDGET
-        while budget > 0 and self.fd >= 0:
-            try:
-                data = os.read(self.fd, _READ)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.close()
-                self._on_end()
-                return
-            self.capture.feed(data)
-            budget -= len(data)
-        if not self._wide and self.fd >= 0:
-            self._wide = True
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _PIPE)
-
-    def read_rest(self) -> None:
-        """Take what is left in the pipe; after its writers have ended this is all."""
-        for _ in range(2 * _PIPE // _BUDGET + 1):
-            if self.fd >= 0:
-                self.read()
-
-    def close(self) -> None:
-        """Stop reading; idempotent."""
-        if self.sink >= 0:
-            os.close(self.sink)
-            self.sink = -1
-        if self.fd >= 0:
-            if self._watched:
-                self._loop.remove_reader(self.fd)
-            os.close(self.fd)
-            self.fd = -1
-
-
 class _Running:
     """One command between its start and its `Completed`."""
 
@@ -268,10 +196,10 @@ class _Running:
         self._began = time.monotonic()
         self.end: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] | None = None
-        self._out = _Stream(Capture(max_output, shell.spill), self._stream_ended)
+        self._out = Stream(Capture(max_output, shell.spill), self._stream_ended)
         self._err = None
         if not merge_stderr:
-            self._err = _Stream(Capture(max_output, shell.spill), self._stream_ended)
+            self._err = Stream(Capture(max_output, shell.spill), self._stream_ended)
         self._process: Process | None = None
         self._timeout = 0.0
         self._timed_out = False
@@ -400,7 +328,7 @@ class _Running:
         if spills:
             completed.output = self._shell.keep(spills)
 
-    def _streams(self) -> list[_Stream]:
+    def _streams(self) -> list[Stream]:
         return [self._out] if self._err is None else [self._out, self._err]
 
     def _reading(self) -> bool:
@@ -442,46 +370,6 @@ def _rooms(out: int, err: int, most: int) -> tuple[int, int]:
     if err <= half:
         return most - err, err
     return half, most - half
-
-
-def _input(data: bytes, directory: str) -> int:
-    """A descriptor from which a program reads `data`; no writer has to be served for it."""
-    if len(data) > _READ:
-        return _file(data, directory)
-    # A new pipe takes 65536 octets without blocking (pipe(7)).
-    source, sink = os.pipe2(os.O_CLOEXEC)
-    try:
-        os.set_blocking(sink, False)
-        if os.write(sink, data) == len(data):
-            return source
-    except BlockingIOError:
-        # A user over pipe-user-pages-soft gets pipes of one page.
-        pass
-    finally:
-        os.close(sink)
-    os.close(source)
-    return _file(data, directory)
-
-
-def _file(data: bytes, directory: str) -> int:
-    """An anonymous file with `data`, sealed where the kernel can, positioned at its start."""
-    try:
-        fd = os.memfd_create("relay-shell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        sealed = True
-    except OSError:
-        fd = temporary(directory)
-        sealed = False
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-        if sealed:
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 async def _uncancelled(work: Coroutine[Any, Any, Completed]) -> Completed:
