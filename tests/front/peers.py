@@ -23,6 +23,9 @@ Body = dict[str, Any]
 
 BOUND = 10.0
 
+PRINCIPAL = f"unix:{pwd.getpwuid(os.getuid()).pw_name}"
+"""Whom the broker takes every client of these tests for."""
+
 
 async def until(condition: Callable[[], Any], bound: float = BOUND) -> Any:
     """Poll until the condition holds; fail after `bound` seconds."""

@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from front.peers import House, house, until
+from front.peers import PRINCIPAL, House, house, until
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.link import Link, pair
 
@@ -148,7 +148,7 @@ def test_restarted_front_finds_its_workers_in_the_fd_store(tmp_path: Path) -> No
             assert not worker.link.closed
             await until(lambda: worker.detached)
             home.broker.live = [
-                {"worker": worker.id, "principal": "unix:root", "pid": 1, "conn": conn}
+                {"worker": worker.id, "principal": PRINCIPAL, "pid": 1, "conn": conn}
             ]
             unknown, far = pair()
             stored = [(name.removeprefix("worker-"), s) for name, s in home.store.held.items()]

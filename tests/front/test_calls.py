@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from front.peers import META, house, until
+from front.peers import META, PRINCIPAL, house, until
 
 
 def run(scenario) -> None:
@@ -274,6 +274,29 @@ def test_parked_worker_is_adopted_and_handles_are_routed(tmp_path: Path) -> None
             assert home.broker.bodies("adopt")[0]["worker"] == home.workers[0].id
             sent = await third.call("session_send", {"session": handle, "text": "ls\n"})
             assert sent["isError"] is False
+
+    run(scenario())
+
+
+def test_handle_of_a_parked_worker_takes_that_worker_over(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            both = [await home.legacy() for _ in range(2)]
+            handles = []
+            for raw in both:
+                spawned = await raw.call("shell_spawn", {"command": "bash"})
+                handles.append(spawned["structuredContent"]["session"])
+            for raw in both:
+                await raw.close()
+            await until(lambda: all(worker.detached for worker in home.workers))
+            await until(lambda: all(w.parked for w in home.front.pool.of(PRINCIPAL)))
+            first, second = home.workers
+            again = await home.legacy()
+            sent = await again.call("session_send", {"session": handles[1], "text": "x"})
+            assert sent["isError"] is False
+            assert [body["worker"] for body in home.broker.bodies("adopt")] == [second.id]
+            assert not first.said
+            assert second.said[-1][0] == "attach"
 
     run(scenario())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from front.peers import BOUND, Broker, Raw, Worker, initialize, listener, until
+from front.peers import BOUND, PRINCIPAL, Broker, Raw, Worker, initialize, listener, until
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -140,7 +140,7 @@ def test_ready_status_watchdog_and_sigterm(tmp_path: Path) -> None:
                     for line in manager.statuses()
                 )
             )
-            user = manager.broker.bodies("connect") and "root"
+            user = PRINCIPAL.partition(":")[2]
             assert any(f"({user})" in line for line in manager.statuses())
             await until(lambda: manager.said.count("WATCHDOG=1") > 3)
             worker = manager.workers[0]
@@ -172,7 +172,7 @@ def test_sessions_outlive_the_front(tmp_path: Path, number: int) -> None:
             assert set(manager.stored) == {f"worker-{worker.id}"}
             assert not worker.link.closed
             manager.broker.live = [
-                {"worker": worker.id, "principal": "unix:root", "pid": 1, "conn": conn}
+                {"worker": worker.id, "principal": PRINCIPAL, "pid": 1, "conn": conn}
             ]
             await manager.start()
             again = await manager.legacy()

@@ -135,7 +135,8 @@ class BrokerLink:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._link is not None:
-            self._link.close("the front ends")
+            link, self._link = self._link, None
+            link.close("the front ends")
 
     async def _keep(self) -> None:
         tries = 0

@@ -138,7 +138,10 @@ async def _route(client: Client, tool: Tool, args: Json) -> Worker:
     """The worker that holds the handle, else the connection's own, which answers NotFound."""
     if tool.route.kind == "handle":
         holder = client.pool.holder(client.principal, args.get(tool.route.name))
-        if holder is not None:
+        if holder is not None and holder.parked and client.pool.serving(client.conn) is None:
+            # It needs a worker anyhow, and one that serves a connection does not end under a call.
+            await client.pool.obtain(client, holder)
+        if holder is not None and holder.alive:
             return holder
     return await client.pool.obtain(client)
 

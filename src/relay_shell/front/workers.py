@@ -142,8 +142,11 @@ class Pool:
                 return worker
         return None
 
-    async def obtain(self, owner: Owner) -> Worker:
+    async def obtain(self, owner: Owner, wanted: Worker | None = None) -> Worker:
         """The worker of a connection: its own, a parked one of its principal, or a new one.
+
+        Args:
+            wanted: which of the parked ones to prefer.
 
         Raises:
             RelayError: WorkerUnavailable, BrokerUnavailable, or what the broker answered.
@@ -153,7 +156,7 @@ class Pool:
             return worker
         task = self._starting.get(owner.conn)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._provide(owner))
+            task = asyncio.get_running_loop().create_task(self._provide(owner, wanted))
             self._starting[owner.conn] = task
             task.add_done_callback(lambda done: self._started(owner.conn, done))
         # Several first calls of a connection wait for the same worker; one that is cancelled
@@ -166,8 +169,8 @@ class Pool:
             # Retrieved here too, for when every call that waited has been cancelled.
             task.exception()
 
-    async def _provide(self, owner: Owner) -> Worker:
-        for worker in self.of(owner.principal):
+    async def _provide(self, owner: Owner, wanted: Worker | None) -> Worker:
+        for worker in sorted(self.of(owner.principal), key=lambda worker: worker is not wanted):
             if worker.parked and await self._adopt(worker, owner):
                 return worker
         return await self._spawn(owner)
