@@ -106,6 +106,21 @@ class Unit:
                 await asyncio.sleep(0.02)
         return self.process.returncode
 
+    async def close(self) -> None:
+        """End the worker as systemd does, so that its commands end too."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            await self.ended()
+        finally:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+            self.front.link.close()
+            self.listener.close()
+            self.manager.close()
+
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(20):
             while not condition():
@@ -122,15 +137,8 @@ def unit(tmp_path: Path) -> Any:
         try:
             yield made
         finally:
-            if made.process.poll() is None:
-                made.process.kill()
-            made.process.wait()
-            assert made.process.stderr is not None
-            made.process.stderr.close()
+            await made.close()
             serving.cancel()
-            made.front.link.close()
-            made.listener.close()
-            made.manager.close()
 
     return make
 
@@ -256,12 +264,8 @@ def test_agents_cannot_signal_or_trace_each_other(unit: Any, tmp_path: Path) -> 
                 assert processes_with("98803")
                 call.cancel()
         finally:
-            other.process.kill()
-            other.process.wait()
+            await other.close()
             serving.cancel()
-            other.front.link.close()
-            other.listener.close()
-            other.manager.close()
 
     asyncio.run(main())
 
