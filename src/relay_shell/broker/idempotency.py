@@ -31,8 +31,7 @@ LENGTH = 128
 """Characters of a key."""
 
 EACH, ALL = 256, 8192
-"""Keys kept, of one principal and in all. Beyond, the oldest of the principal make room: its own
-agent's, never another's."""
+"""Keys kept, of one principal and in all; beyond, the oldest make room, its own first."""
 
 _FILE = re.compile(r"replay-[0-9a-f]{64}\.json")
 
@@ -108,9 +107,7 @@ class Replays:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(
-        self, principal: str, tool: str, key: str, digest: str, window: float
-    ) -> Entry | None:
+    def find(self, principal: str, tool: str, key: str, digest: str, window: float) -> Entry | None:
         """The entry of a key that was used within the window.
 
         Raises:
@@ -217,8 +214,8 @@ class Replays:
     # ---- bounds --------------------------------------------------------------------------
 
     def _old(self, entry: Entry, window: float) -> bool:
-        # A clock that was set back must not make a key eternal.
-        return not 0 <= self._now() - entry.at < window
+        # A clock that was set back a little must not free a key, nor one set back far keep it.
+        return abs(self._now() - entry.at) >= window
 
     def _expire(self, window: float) -> None:
         """Forget what is too old, from the end where it is."""
@@ -230,13 +227,15 @@ class Replays:
             self._forget(ident)
 
     def _room(self, principal: str) -> None:
-        own = self._each[principal] >= EACH
-        if not own and len(self._entries) < ALL:
+        full = self._each[principal] >= EACH
+        if not full and len(self._entries) < ALL:
             return
-        for ident, entry in self._entries.items():
-            if entry.outcome is not None and (not own or entry.principal == principal):
-                self._forget(ident)
-                return
+        ended = [(i, entry) for i, entry in self._entries.items() if entry.outcome is not None]
+        own = [ident for ident, entry in ended if entry.principal == principal]
+        oldest = own or ([] if full else [ident for ident, _ in ended])
+        if oldest:
+            self._forget(oldest[0])
+            return
         raise RelayError("Busy", reason="too many calls with an idempotency key are running")
 
     def _forget(self, ident: str) -> None:
