@@ -11,7 +11,7 @@ from .arithmetic import arithmetic_doubt
 from .assigns import assigned_in
 from .expand import Expander
 from .knowledge import Knowledge
-from .limits import MAX_DEPTH, Budget, OverBudget, Unresolvable
+from .limits import MAX_DEPTH, MAX_VALUE, Budget, OverBudget, Unresolvable
 from .model import Node, Tier
 from .parser import Parser
 from .syntax import (
@@ -19,6 +19,7 @@ from .syntax import (
     Arithmetic,
     Assignment,
     Block,
+    Bracket,
     Calculation,
     Case,
     Command,
@@ -34,7 +35,6 @@ from .syntax import (
     Redirect,
     Simple,
     Substitution,
-    Test,
 )
 from .values import ANYTHING, INHERITED, NUMBER, Arg, Input, Scope, Value, join, known
 
@@ -364,7 +364,7 @@ class Judge:
         shown = command.source[:_TEXT_SHOWN]
         return Node(shown, "function", tier, reasons, (node,)), Value("")
 
-    def _test(self, command: Test, stdin: Input) -> Result:
+    def _test(self, command: Bracket, stdin: Input) -> Result:
         from .judges.tests import judge_conditional
 
         redirects, _ = self._redirect_all(command.redirects, stdin)
@@ -529,6 +529,8 @@ class Judge:
         elif value.exact:
             before = self.scope.lookup(item.name).text if item.append else ""
             result = Value(before + value.text) if before is not None else ANYTHING
+            if len(value.text) + len(before or "") > MAX_VALUE:
+                result = ANYTHING
         else:
             result = NUMBER if value.numeric else self._single_value(item, value)
         self.scope.variables[item.name] = result
@@ -572,9 +574,13 @@ class Judge:
             name = bare
         spec = self.knowledge.get(name)
         if spec is None:
-            reason = f"unknown program `{name}`"
+            reasons = [f"unknown program `{name}`"]
             tier = max([Tier.STATEFUL, *(c.tier for c in children)])
-            return Node(shown, "command", tier, (reason,), tuple(children)), ANYTHING
+            verbs = [arg.text for arg in args[1:4] if arg.exact and arg.text in _DELETING]
+            if verbs:
+                tier = Tier.IRREVERSIBLE
+                reasons.append(f"its word `{verbs[0]}` names a deletion")
+            return Node(shown, "command", tier, tuple(reasons), tuple(children)), ANYTHING
         call = Call(self, name, args[1:], stdin, children=children)
         from .programs import judge_program
 
@@ -583,7 +589,10 @@ class Judge:
         self.depth -= 1
         tier = max([call.tier, *(c.tier for c in call.children)])
         node = Node(shown, "command", tier, tuple(call.reasons), tuple(call.children))
-        return node, call.output
+        output = call.output
+        if output.text is not None and len(output.text) > MAX_VALUE:
+            output = ANYTHING
+        return node, output
 
     def _unknown_program(self, args: list[Arg], shown: str, stdin: Input) -> Result:
         reason = f"the program is known only when it runs: {args[0].display or '(empty)'}"
@@ -614,6 +623,9 @@ class Judge:
         return Node(shown, "command", node.tier, (), (node,)), output
 
 
+_DELETING = frozenset(
+    "rm delete destroy purge drop remove wipe erase truncate nuke terminate deleteall format".split()
+)
 _PREFIXES = frozenset(("sudo", "env", "rm"))
 _SILENT = frozenset((":", "true", "false"))
 
@@ -653,7 +665,7 @@ _VISITORS: dict[type, Callable[[Judge, Any, Input], Result]] = {
     Loop: Judge._loop,
     Case: Judge._case,
     Function: Judge._function,
-    Test: Judge._test,
+    Bracket: Judge._test,
     Calculation: Judge._calculation,
     Coprocess: Judge._coprocess,
 }

@@ -14,6 +14,7 @@ Run = Callable[[Part], Value]
 _MARK = 0xD800  # a lone surrogate stands for a part that braces cannot look into
 _RANGE = re.compile(r"(-?\d{1,6})\.\.(-?\d{1,6})(?:\.\.(-?\d{1,4}))?|([A-Za-z])\.\.([A-Za-z])")
 _OFFSETS = re.compile(r" ?-?[0-9]{1,9}(?::-?[0-9]{1,9})?")
+_NAME_TAIL = re.compile(r"[A-Za-z0-9_]*")
 _SPLIT = re.compile(r"[ \t\n]+")
 
 
@@ -51,7 +52,9 @@ class Expander:
             if isinstance(part, Literal):
                 field.literal(part.text, True)
             else:
-                field.value(self._value(part), True, part.source)
+                value = self._value(part)
+                self.budget.spend(len(value.text or "") // 64)
+                field.value(value, True, part.source)
         return field.arg()
 
     def _word(self, word: Word, args: list[Arg]) -> None:
@@ -79,6 +82,7 @@ class Expander:
                 if len(piece) == 1 and 0xD800 <= ord(piece) < 0xDF00:
                     restored.append(parts[ord(piece) - _MARK])
                 elif piece:
+                    piece = _extend_name(restored, piece)
                     restored.append(Literal(piece, False))
             self._fields(restored, args)
 
@@ -111,6 +115,8 @@ class Expander:
                 started = True
                 continue
             value = self._value(part)
+            if value.text is not None:
+                self.budget.spend(len(value.text) // 64)
             if part.quoted:
                 field.value(value, True, part.source)
                 started = True
@@ -169,6 +175,22 @@ class Expander:
     def lookup(self, name: str) -> Value:
         """What is known of a parameter."""
         return self.scope.lookup(name)
+
+
+def _extend_name(restored: list[Part], piece: str) -> str:
+    """Let text that braces put behind `$name` become part of the name, as in bash.
+
+    Brace expansion is textual and comes first: `$a{b,c}` reads `$ab` and `$ac`.
+    """
+    last = restored[-1] if restored else None
+    if not isinstance(last, Parameter) or last.quoted or last.source != "$" + last.name:
+        return piece
+    match = _NAME_TAIL.match(piece)
+    if not match or not match.group() or not last.name.isidentifier():
+        return piece
+    name = last.name + match.group()
+    restored[-1] = Parameter(name, False, source="$" + name)
+    return piece[match.end() :]
 
 
 class _Field:

@@ -9,6 +9,7 @@ from .syntax import (
     AndOr,
     Assignment,
     Block,
+    Bracket,
     Calculation,
     Case,
     Command,
@@ -21,7 +22,6 @@ from .syntax import (
     Pipeline,
     Redirect,
     Simple,
-    Test,
     Word,
 )
 from .words import WordScanner
@@ -478,7 +478,7 @@ class Parser(WordScanner):
             if words and words[-1].plain == "=~":
                 raise self.fail("regular expression in [[")
             words.append(self._require_word())
-        return self._finish(Test(words), start)
+        return self._finish(Bracket(words), start)
 
     def _test_end(self) -> bool:
         end = self.at + 2

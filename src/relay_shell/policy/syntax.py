@@ -181,7 +181,7 @@ class Function:
 
 
 @dataclass(slots=True)
-class Test:
+class Bracket:
     """`[[ ... ]]`, as words and operators in order."""
 
     words: list[Word]
@@ -216,7 +216,7 @@ Command = (
     | Loop
     | Case
     | Function
-    | Test
+    | Bracket
     | Calculation
     | Coprocess
 )

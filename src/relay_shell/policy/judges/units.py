@@ -133,7 +133,9 @@ def judge_systemctl(call: Call, spec: Spec) -> None:
                 call.add(3, f"`systemctl {verb} {word}` can cut off access or evidence")
 
 
-_BUS_POWER = re.compile(r"\b(?:PowerOff|Reboot|Halt|KExec|Suspend|Hibernate|HybridSleep|SoftReboot)\w*\b")
+_BUS_POWER = re.compile(
+    r"\b(?:PowerOff|Reboot|Halt|KExec|Suspend|Hibernate|HybridSleep|SoftReboot)\w*\b"
+)
 
 
 def judge_bus(call: Call, spec: Spec) -> None:

@@ -115,6 +115,12 @@ def judge_floor(call: Call, spec: Spec) -> None:
     rest = _environment(call, rest)
     if rest:
         call.output = call.run(rest, Input("unknown"))
+        if any(used.option is None for used in parsed.used):
+            # An unknown option may have taken a word, so the command may begin later.
+            for index, arg in enumerate(rest[1:8], 1):
+                if arg.exact and call.judge.knowledge.get(arg.text.rpartition("/")[2]) is not None:
+                    call.run(rest[index:], Input("unknown"))
+                    break
     elif spec.bare is not None:
         call.add(spec.bare, f"`{call.name}` without a command starts a shell")
 

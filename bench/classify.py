@@ -1,0 +1,83 @@
+"""Cost of a verdict: the corpora one command at a time, then hostile text of doubled size.
+
+Run: ``python -m bench.classify``. Prints percentiles in microseconds, commands a second, the
+time to load the knowledge base, and for each hostile shape the time and steps as it doubles: a
+factor near 2, or a refusal, is linear. Times are CPU times of this process.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from relay_shell.policy import classify_command
+from relay_shell.policy.knowledge import load
+
+SHAPES = {
+    "semicolons": "a;",
+    "true commands": "ls -l;",
+    "pipes": "ls|",
+    "push words": "git push ",
+    "substitutions": "$(",
+    "backquotes": "`",
+    "subshells": "(",
+    "braces": "{a,b}",
+    "nested braces": "{a,",
+    "quotes": "'\"",
+    "brackets": "[",
+    "arithmetic": "$((",
+    "operators": "<<E ",
+    "sudo": "sudo ",
+    "dashes": "find -exec ",
+    "variables": "x=$x$x;",
+    "long word": "a",
+    "heredocs": "cat <<E\nx\nE\n",
+    "loops": "for i in a;do ",
+}
+
+
+def main() -> int:
+    started = time.process_time()
+    programs = len(load(Path("/nonexistent")))
+    print(f"knowledge base: {programs} programs in {1000 * (time.process_time() - started):.0f} ms")
+    commands = [
+        json.loads(line)["cmd"]
+        for path in sorted((ROOT / "tests" / "corpus").glob("commands-*.jsonl"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    for command in commands:
+        classify_command(command)
+    times = []
+    for command in commands:
+        started = time.process_time()
+        classify_command(command)
+        times.append(1e6 * (time.process_time() - started))
+    times.sort()
+    print(
+        f"{len(times)} commands: median {statistics.median(times):.0f} us, "
+        f"p95 {times[int(0.95 * len(times))]:.0f} us, p99 {times[int(0.99 * len(times))]:.0f} us, "
+        f"{1e6 * len(times) / sum(times):.0f} commands/s"
+    )
+    worst = 0.0
+    for name, piece in SHAPES.items():
+        row = []
+        for size in (4096, 8192, 16384, 32768, 65536, 1 << 20):
+            text = (piece * (size // len(piece) + 1))[:size]
+            started = time.process_time()
+            verdict = classify_command(text)
+            spent = 1000 * (time.process_time() - started)
+            worst = max(worst, spent)
+            row.append(f"{spent:7.1f}/{int(verdict.tier)}")
+        print(f"{name:16}" + " ".join(row))
+    print(f"worst {worst:.1f} ms (ms/tier at 4, 8, 16, 32, 64 KiB and 1 MiB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
