@@ -11,25 +11,6 @@ from typing import Any
 # syslog(3)
 WARNING = 4
 
-# What a container of this kind says whatever is installed in it, each with its reason.
-BASELINE = (
-    # A container may not load BPF programs or change what belongs to the host's kernel.
-    r"bpf-restrict-fs|bpf-(firewall|devices|socket-bind|restrict-ifaces)|BPF",
-    r"Failed to (set up|adjust) .*(oom|OOM)|systemd-oomd",
-    r"Could not (set|open|write).*(sysctl|/proc/sys)|Couldn't write .* to '",
-    r"unit configures an IP firewall, but the local system does not support BPF/cgroup",
-    r"\(This warning is only shown for the first unit using IP firewalling\.\)",
-    # The clock, the kernel ring buffer and the cgroup controllers are the host's.
-    r"cgroup.*(controller|not (supported|available))|Failed to (enable|set) .*controller",
-    r"Unknown kernel command line|/dev/kmsg",
-    r"Failed to connect to .*hostnamed|systemd-(hostnamed|resolved|networkd)",
-    r"pam_(lastlog|systemd)",
-    # Emulated hardware, a guest without vsock, an image without locales.
-    r"^<\d> kernel: (tsc|amd_pstate|hpet|acpi|ACPI|PCI|pci|RETBleed|Spectre|TSX|MDS|i8042|x86)",
-    r"systemd-ssh-generator",
-    r"pam_env.*/etc/default/locale",
-)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -75,7 +56,7 @@ def parse(lines: Iterable[str]) -> Iterator[Entry]:
 
 def undeclared(entries: Iterable[Entry], declared: Iterable[str]) -> list[Entry]:
     """Entries of priority warning or worse that no pattern is found in ("unit: message")."""
-    patterns = [re.compile(pattern) for pattern in (*BASELINE, *declared)]
+    patterns = [re.compile(pattern) for pattern in declared]
     return [
         entry
         for entry in entries

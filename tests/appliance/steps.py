@@ -47,9 +47,12 @@ def prepared(argv: Sequence[str], user: str | None, env: Mapping[str, str] | Non
 class Steps(ABC):
     """What can be done in a machine once it runs, whatever it runs on."""
 
+    # Patterns of warnings that machines of this kind give whatever is installed.
+    baseline: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         self.name = ""
-        self._declared: list[str] = []
+        self._declared = list(self.baseline)
 
     @abstractmethod
     def command(

@@ -33,9 +33,9 @@ def test_a_worker_is_given_the_controllers(scoped: Probe) -> None:
 
 
 def test_a_command_out_of_memory_dies_alone(scoped: Probe) -> None:
-    scoped.machine.expect(
-        r"killed by the OOM killer|Memory cgroup out of memory|oom-kill|oom_reaper"
-    )
+    scoped.machine.expect(r"killed by the OOM killer")
+    # The kernel's own report of it is a hundred lines.
+    scoped.machine.expect(r"^<\d> kernel: ")
     said = scoped.run(f"python3 -c '{GREEDY}' || echo \"died: $?\"; echo the unit goes on")
     assert said.endswith("died: 137\nthe unit goes on")
 
@@ -54,7 +54,7 @@ def test_a_fork_bomb_fills_its_own_limit_and_no_more(scoped: Probe) -> None:
 
 def test_nothing_but_its_own_tmp_is_writable_under_a_true_kernel(scoped: Probe) -> None:
     said = scoped.run(
-        "find / -xdev -type d -writable 2>/dev/null;"
+        "find / -xdev -type d -writable 2>/dev/null || true;"
         " for d in /run /run/lock /dev /dev/shm /dev/mqueue /tmp /var/tmp /sys /proc/sys;"
         ' do (: > "$d/probe") 2>/dev/null && echo "$d"; done; true'
     )
