@@ -216,6 +216,42 @@ def test_client_that_never_reads_is_dropped(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_output_that_nobody_reads_is_bounded_over_all_connections(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            output = home.front._shared.output
+            output.left = 4_000_000
+            other = await home.legacy()
+            call = {
+                "name": "shell_exec",
+                "arguments": {"command": "big 1000000"},
+                "_meta": META,
+            }
+            silent = []
+            for _ in range(4):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.connect(home.path)
+                silent.append(sock)
+                for ident in range(3):
+                    frame = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": call}
+                    sock.sendall(json.dumps(frame).encode() + b"\n")
+            # One alone could have waited: together they are too much, and some are dropped.
+            await until(
+                lambda: [b["reason"] for b in home.broker.bodies("disconnect")].count(
+                    "the client does not read"
+                )
+            )
+            assert output.left >= 0
+            assert "result" in await other.ask("ping")
+            big = await other.call("shell_exec", {"command": "echo fine"})
+            assert big["isError"] is False
+            for sock in silent:
+                sock.close()
+            await until(lambda: output.left == 4_000_000)
+
+    run(scenario())
+
+
 def test_slow_reader_gets_everything(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:

@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 BUDGET = 96 * 1024 * 1024
 """Octets of unfinished lines and of requests in progress, over all connections."""
 
+OUTPUT = 192 * 1024 * 1024
+"""Octets that wait to be read by clients, over all connections; the unit has 1 GiB of memory."""
+
 ACCEPTS = 64
 """Connections accepted in one turn of the event loop."""
 
@@ -87,6 +90,7 @@ class Front:
             broker=self.broker,
             pool=self.pool,
             budget=Budget(BUDGET),
+            output=Budget(OUTPUT),
             limit=DEFAULTS["limits.message"],
             disabled=[],
             stall=stall,

@@ -38,7 +38,9 @@ class Channel:
         on_line: called with each line, in order.
         on_end: called once when the client has said its last word (it may still read).
         on_close: called once with the reason when the socket is gone.
-        limit: octets of one line; budget: the bound over all connections.
+        limit: octets of one line.
+        budget: bound of unfinished lines over all connections; output: bound of what waits to be
+            read by all clients, beyond `QUEUE_PAUSE` for each.
         stall: seconds, see `STALL`.
     """
 
@@ -51,10 +53,13 @@ class Channel:
         on_close: Callable[[str], None],
         limit: int,
         budget: Budget,
+        output: Budget,
         stall: float = STALL,
     ) -> None:
         sock.setblocking(False)
         self.sock = sock
+        self._output = output
+        self._taken = 0
         self.closed = False
         self._on_line = on_line
         self._on_end = on_end
@@ -157,8 +162,11 @@ class Channel:
             return
         self._queue.append(memoryview(data))
         self._queued += len(data)
-        if self._queued > QUEUE_MAX:
+        want = self._queued - QUEUE_PAUSE - self._taken
+        if self._queued > QUEUE_MAX or (want > 0 and not self._output.take(want)):
             self.close("the client does not read")
+        elif want > 0:
+            self._taken += want
 
     def _writable(self) -> None:
         while self._queue:
@@ -172,6 +180,9 @@ class Channel:
                 return
             self._progress = True
             self._queued -= sent
+            spare = min(sent, self._taken)
+            self._taken -= spare
+            self._output.give(spare)
             if sent < len(piece):
                 self._queue[0] = piece[sent:]
                 return
@@ -221,6 +232,8 @@ class Channel:
         if self._queue:
             self._loop.remove_writer(self.sock)
         self._unwatch()
+        self._output.give(self._taken)
+        self._taken = 0
         self._queue.clear()
         self._lines.clear()
         self._reader.close()

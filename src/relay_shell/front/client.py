@@ -56,6 +56,7 @@ class Shared:
     broker: BrokerLink
     pool: Pool
     budget: Budget
+    output: Budget
     limit: int
     """Octets of one message."""
     disabled: list[str]
@@ -104,6 +105,7 @@ class Client:
             on_close=self._closed,
             limit=shared.limit,
             budget=shared.budget,
+            output=shared.output,
             stall=shared.stall,
         )
         self.session = Session(
