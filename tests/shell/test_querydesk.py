@@ -37,7 +37,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ask(names: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script whose descriptor 3 is a desk, while the desk answers."""
+    """Run a script that is given a desk, while the desk answers."""
 
     async def scene() -> subprocess.CompletedProcess[str]:
         desk = QueryDesk(None)
@@ -46,7 +46,7 @@ def ask(names: Path, script: str) -> subprocess.CompletedProcess[str]:
                 "bash", "-c", f"exec 3<&{desk.theirs.fileno()}; {script}",
                 pass_fds=[desk.theirs.fileno()],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={"PATH": f"{names}:/usr/bin:/bin"},
+                env={"PATH": f"{names}:/usr/bin:/bin", "RELAY_SHELL_DESK": "3"},
             )  # fmt: skip
             out, err = await asyncio.wait_for(child.communicate(), 30)
             assert child.returncode is not None
@@ -122,7 +122,7 @@ def test_closing_kills_what_is_still_asking(names: Path, tmp_path: Path) -> None
         desk = QueryDesk(None)
         child = await asyncio.create_subprocess_exec(
             "bash", "-c", f"exec 3<&{desk.theirs.fileno()}; systemctl status",
-            pass_fds=[desk.theirs.fileno()], env={"PATH": f"{names}:/usr/bin:/bin"},
+            pass_fds=[desk.theirs.fileno()], env={"PATH": f"{names}:/usr/bin:/bin", "RELAY_SHELL_DESK": "3"},
         )  # fmt: skip
         async with asyncio.timeout(20):
             while not desk._running:

@@ -47,7 +47,7 @@ class Command(NamedTuple):
         scratch: a directory of this call alone; the only place that it may write.
         cgroup: descriptor of the call's cgroup directory.
         terminal: stdio[0] is a terminal to become the controlling one.
-        inherit: one more descriptor to pass, as number 3.
+        inherit: further descriptors to pass, as the numbers from 3 on.
     """
 
     argv: Sequence[str]
@@ -58,7 +58,7 @@ class Command(NamedTuple):
     scratch: str
     cgroup: int | None = None
     terminal: bool = False
-    inherit: int | None = None
+    inherit: tuple[int, ...] = ()
 
 
 class Started(NamedTuple):
@@ -165,7 +165,7 @@ class Launcher:
             os.setsid()
             # The numbers to fill may themselves be among the sources: move all out of the way.
             status = _high(status)
-            wanted = command.stdio if command.inherit is None else (*command.stdio, command.inherit)
+            wanted = (*command.stdio, *command.inherit)
             for number, source in enumerate([_high(fd) for fd in wanted]):
                 os.dup2(source, number, inheritable=True)
             if command.terminal and _libc.ioctl(0, ctypes.c_ulong(_TIOCSCTTY), 0) != 0:
