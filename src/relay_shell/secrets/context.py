@@ -323,12 +323,10 @@ def url(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     if finish == begin or judge.placeholder(buf[begin:finish]):
         return None
     spans = [(begin, finish)]
-    user = text[:colon]
-    name = "url-credentials"
-    token = headers.token_at(scanner, stop, stop + colon)
-    if token is not None:
-        spans.insert(0, (stop, stop + colon))
-    return Found(headers.token_at(scanner, begin, finish) or name, spans, finish)
+    inner = _token_in_key(scanner, stop - 1, begin - 1)
+    if isinstance(inner, Found) and inner.resume < begin:
+        spans = [*inner.spans, *spans]
+    return Found(headers.token_at(scanner, begin, finish) or "url-credentials", spans, finish)
 
 
 STEMS = (
