@@ -10,7 +10,7 @@ READY = $(VENV)/.requirements
 SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
 ARGS =
 
-.PHONY: clients help check test unit deb deb-check demo check-units bench score lock clean host-tools
+.PHONY: clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,10 @@ bench: $(READY) ## measure, each figure next to its floor in the same run
 
 score: $(READY) ## score classifier and redaction on the corpora
 	$(PY) -m tests.corpus $(ARGS)
+
+generate: $(READY) ## documents, completion and catalog that follow from the code
+	PYTHONPATH=src $(PY) -m relay_shell.cli.gendocs
+	$(PY) packaging/catalog.py > deploy/systemd/catalog/relay-shell.catalog
 
 lock: $(READY) ## make the lists with digests anew from requirements-*.in
 	$(VENV)/bin/pip install --quiet uv
