@@ -93,6 +93,16 @@ def test_keys_in_variables_go_line_by_line() -> None:
             assert line not in shown and "[REDACTED:private-key-block]" in shown
 
 
+def test_a_token_within_a_name_does_not_shield_what_the_name_is_given() -> None:
+    text = "passwordpplx-" + fill("⟦A48⟧") + "VAULT_TOKEN=x1y2z3"
+    assert (
+        redact(text)
+        == "password[REDACTED:perplexity-api-key]VAULT_TOKEN=[REDACTED:vault-token-value]"
+    )
+    long = "password_" + "of_a_service_" * 6 + "token=x1y2z3"
+    assert redact(long).endswith("token=[REDACTED:token-value]")
+
+
 def test_bytes_of_no_encoding_pass() -> None:
     data = bytes(range(256)) + PAT.encode() + b"\xff\xfe"
     done = default().data(data)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from redaction_texts import texts
 
 from relay_shell.secrets import default
@@ -94,6 +96,39 @@ def test_what_follows_a_secret_stays(command: str, visible: str) -> None:
 )
 def test_a_quoted_assignment_goes_whole_where_quoting_is_certain(command: str, shown: str) -> None:
     assert redact(command) == shown
+
+
+quoted = st.text(alphabet="ax1 ;&|<>#", max_size=8)
+words = st.one_of(
+    st.sampled_from(
+        ["run", "env", "export", "PASSWORD=", "TOKEN=x1", "A=b", "--token", "eval", "x"]
+    ),
+    quoted.map(lambda text: f'"{text}"'),
+    quoted.map(lambda text: f"'{text}'"),
+    quoted.map(lambda text: f"PASSWORD='{text}'"),
+    quoted.map(lambda text: f'API_TOKEN="{text}"x'),
+)
+commands = st.lists(
+    st.one_of(words, st.sampled_from([" ", " ", ";", " && ", "|", " > ", "\n"])), max_size=16
+).map("".join)
+
+
+def shell_words(text: str) -> list[str]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    return list(lexer)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(commands)
+def test_words_and_operators_of_a_command_stay_in_place(command: str) -> None:
+    before, after = shell_words(command), shell_words(redact(command))
+    assert len(before) == len(after)
+    operator = re.compile(r"[;&|<>]+")
+    for old, new in zip(before, after, strict=True):
+        # A word that changed holds a mark; an operator is as it was, whatever precedes it.
+        assert old == new or (MARK.search(new) and not operator.fullmatch(old))
 
 
 @settings(max_examples=1500, deadline=None)

@@ -62,8 +62,8 @@ def assignment(scanner: Scanner, start: int, stop: int) -> Found | More | None:
     name, end, sure, flag = _key(scanner, start, stop)
     if not sure:
         return More(len(buf))
-    scanner.key_end = end
-    # A key of a dotted path may be followed by a full stop in prose.
+    # The rest of this name needs no second look, unless only a part of it was seen.
+    scanner.key_end = end if end < stop + _KEY_MAX else start
     rule = scanner.compiled.keys.find(name.decode("latin-1"))
     if rule is None:
         return None

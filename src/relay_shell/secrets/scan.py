@@ -262,6 +262,9 @@ class Scanner:
                 # A pattern reached too far: what it took beyond the plain run is not hidden.
                 self.pos = plain
                 return
+        if found.spans:
+            # A name that was judged with the secret in it begins anew behind the mark.
+            self.key_end = 0
         self.pos = found.resume
         self.swallow = found.more
         if found.block:
