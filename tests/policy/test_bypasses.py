@@ -83,12 +83,11 @@ def test_text_that_is_not_at_hand_is_never_below_tier_2(command: str) -> None:
 
 
 def test_p3_a_command_split_over_two_sends_is_judged_whole() -> None:
-    halves = [
-        classify_call("session_send", {"text": "rm -r", "program": "bash"}),
-        classify_call("session_send", {"text": "f D\n", "pending": "rm -r", "program": "bash"}),
-    ]
-    assert halves[1].tier == Tier.IRREVERSIBLE
-    assert "rm -rf D" in halves[1].canonical_forms()
+    """The broker hands over the lines that the shell reads, joined over sends."""
+    args = {"text": "f D\n", "lines": ["rm -rf D"], "program": "bash"}
+    verdict = classify_call("session_send", args)
+    assert verdict.tier == Tier.IRREVERSIBLE
+    assert "rm -rf D" in verdict.canonical_forms()
 
 
 def test_p4_confirming_an_operation_runs_nothing() -> None:

@@ -26,11 +26,12 @@ HANDLER = "command_not_found_handle() { " + f"{PRINTF} '%s\\0' \"$@\"; }}; PATH=
 def expanded(text: str) -> list[Arg] | None:
     """Our words of a simple command; None where the text is refused."""
     try:
-        command = parse(text, Budget()).commands[0]
-    except (Unresolvable, IndexError):
+        commands = parse(text, Budget()).commands
+    except Unresolvable:
         return None
-    if not isinstance(command, Simple):
+    if len(commands) != 1 or not isinstance(commands[0], Simple):
         return None
+    command = commands[0]
     scope = Scope({name: Value(value) for name, value in VARIABLES.items()})
 
     def run(part: Part) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .model import Decision, Mode, Node, RuleHit, Tier, Verdict
+from .model import Decision, Mode, RuleHit, Tier, Verdict
 
 _ASK = "an operator can run it, or approve or allow it for this principal"
 # Programs without any option that writes or executes, admitted in `readonly` without
@@ -13,30 +13,30 @@ _FIXED = frozenset(
     "cat df du free groups head hostname id ls lscpu lsblk nproc ps pwd stat tail uname uptime"
     " wc who whoami date".split()
 )
-_QUIET_KINDS = frozenset(("tool",))
 
 
-def is_fixed_readonly(verdict: Verdict, args: Mapping[str, object] | None = None) -> bool:
+def is_fixed_readonly(verdict: Verdict, args: Mapping[str, object] | None) -> bool:
     """Whether the call is one of the few fixed read-only forms.
 
     One simple command of a fixed list, every word plain, nothing expanded or redirected and
-    no environment set; or a tool that runs no command at all.
+    no environment or input given; or a tool that runs no command at all. Without the
+    arguments only the latter can be told.
     """
     tree = verdict.tree
     if verdict.tier != Tier.READ_ONLY or tree is None:
         return False
-    if tree.kind in _QUIET_KINDS:
-        return not tree.children or all(is_fixed_command(child) for child in tree.children)
-    if args is not None and (args.get("env") or args.get("stdin")):
+    if tree.kind == "tool":
+        return not tree.children
+    if args is None or args.get("env") or args.get("stdin"):
         return False
-    return is_fixed_command(tree)
-
-
-def is_fixed_command(node: Node) -> bool:
-    """Whether a tree is one plain command of the fixed list."""
-    program = node.text.partition(" ")[0].rpartition("/")[2]
-    plain = not any(char in node.text for char in "$`*?[{<>|&;\n'")
-    return node.kind == "command" and not node.children and plain and program in _FIXED
+    text, argv = args.get("command"), args.get("argv")
+    words = text.split() if isinstance(text, str) else argv
+    if not isinstance(words, list) or words != tree.text.split():
+        # A redirection, an assignment or a quoted blank is not in the canonical form.
+        return False
+    program = str(words[0]).rpartition("/")[2]
+    plain = not any(char in tree.text for char in "$`*?[{<>|&;\n'~")
+    return tree.kind == "command" and not tree.children and plain and program in _FIXED
 
 
 def admit(
@@ -47,6 +47,7 @@ def admit(
     *,
     args: Mapping[str, object] | None = None,
     enforced: bool = False,
+    always_enforced: bool = False,
 ) -> Decision:
     """Decide on a call.
 
@@ -57,12 +58,13 @@ def admit(
         ceiling: The highest tier the principal may use, None for no limit.
         args: The arguments of the tool call.
         enforced: Whether the worker can run this call so that the kernel refuses change.
+        always_enforced: Whether the tool itself promises that, in every mode.
     """
     tier = verdict.tier
     if rules_hit is not None and rules_hit.action == "deny":
         reason = f"deny rule {rules_hit.index + 1} matches: {rules_hit.pattern}"
         return Decision(False, "none", (reason,), "leave out what the rule names; " + _ASK)
-    if mode == "readonly":
+    if mode == "readonly" or always_enforced:
         return _readonly(verdict, ceiling, args, enforced)
     if ceiling is not None and tier > ceiling:
         reason = f"tier {int(tier)} is above the ceiling {int(ceiling)} of this principal"
@@ -95,14 +97,14 @@ def _readonly(
     """
     runs_nothing = (
         verdict.tree is not None
-        and verdict.tree.kind in _QUIET_KINDS
+        and verdict.tree.kind == "tool"
         and not verdict.tree.children
         and verdict.tier == Tier.READ_ONLY
     )
     if runs_nothing:
         return Decision(True, "none", verdict.reasons)
     if enforced:
-        return Decision(True, "readonly", ("mode readonly: the kernel refuses every change",))
+        return Decision(True, "readonly", ("the kernel refuses every change",))
     if is_fixed_readonly(verdict, args):
         return Decision(True, "none", verdict.reasons)
     reason = "mode readonly admits only a few fixed commands until enforcement is available"

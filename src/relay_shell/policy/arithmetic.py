@@ -12,7 +12,7 @@ from .expand import Expander
 from .syntax import Literal, Word
 from .values import NUMBER, Scope, is_number
 
-_TOKENS = re.compile(r"[\s0-9A-Za-z_+\-*/%<>=!&|^~?:,.()#@]*")
+_TOKENS = re.compile(r"[\s;0-9A-Za-z_+\-*/%<>=!&|^~?:,.()#@]*")
 _NAME = re.compile(r"(?<![0-9A-Za-z_#.])[A-Za-z_][A-Za-z0-9_]*")
 _TARGET = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*(?:\+\+|--|[-+*/%&|^]?=(?!=)|<<=|>>=)"

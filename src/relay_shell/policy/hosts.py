@@ -54,7 +54,8 @@ def canonical_addresses(text: str) -> list[str]:
         if count >= _MAX_WORDS:
             break
         for word in _candidates(match.group()):
-            if word in found or len(word) < 5 or not _CANDIDATE.fullmatch(word):
+            short = len(word) < 7 and "." not in word and ":" not in word
+            if word in found or short or not _CANDIDATE.fullmatch(word):
                 continue
             canonical = canonical_ip(word)
             if canonical and canonical != word:

@@ -285,6 +285,8 @@ class Parser(WordScanner):
 
     def _parenthesis(self, start: int) -> Command:
         self.enter()
+        if self.text.startswith("(\\\n", start):
+            raise self.fail("line continuation behind `(`")
         if self.text.startswith("((", start):
             self.at = start + 2
             expression = self.scan_arithmetic()

@@ -98,6 +98,7 @@ class WordScanner:
         self.at = 0
         self.budget = budget
         self.depth = depth
+        self.lone_dollar = False
 
     def fail(self, reason: str) -> Unresolvable:
         """An error at the current position."""
@@ -135,6 +136,7 @@ class WordScanner:
                 plain = match.group()
                 return Word(plain, (Literal(plain, False),), plain)
         parts: list[Part] = []
+        self.lone_dollar = False
         while self.at < self.size:
             char = self.text[self.at]
             if char in "<>" and self.text.startswith("(", self.at + 1):
@@ -145,6 +147,9 @@ class WordScanner:
             self._part(parts, _RUN)
         if self.at < self.size and self.text[self.at] == "(":
             raise self.fail("`(` inside a word")
+        if self.lone_dollar and any(not isinstance(part, Literal) for part in parts):
+            # bash 5.2 then leaves the expanded values unsplit.
+            raise self.fail("lone `$` in a word with an expansion")
         return self._word(start, parts)
 
     def _word(self, start: int, parts: list[Part]) -> Word:
@@ -250,6 +255,9 @@ class WordScanner:
             parts.append(Parameter(following, quoted, source=text[start : self.at]))
         elif match := _NAME.match(text, start + 1):
             self.at = match.end()
+            if text.startswith("\\\n", self.at):
+                # bash joins the lines first, so the name goes on behind the continuation.
+                raise self.fail("line continuation behind a parameter name")
             parts.append(Parameter(match.group(), quoted, source=text[start : self.at]))
         elif following == "'" and not quoted:
             end = start + 2
@@ -266,11 +274,14 @@ class WordScanner:
             if text.startswith("\\\n", start + 1):
                 raise self.fail("line continuation after `$`")
             parts.append(Literal("$", True))
+            self.lone_dollar = not quoted
             self.at += 1
 
     def _paren(self, quoted: bool) -> Part:
         start = self.at
         self.enter()
+        if self.text.startswith("(\\\n", start + 1):
+            raise self.fail("line continuation behind `$(`")
         if self.text.startswith("((", start + 1):
             self.at = start + 3
             expression = self.scan_arithmetic()
