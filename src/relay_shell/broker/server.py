@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..evidence.errors import EvidenceError
+from ..evidence.pulse import Pulse
 from ..evidence.writer import Writer
 from ..wire.errors import RelayError
 from ..wire.link import Link, NoticeHandler, RequestHandler
@@ -22,6 +23,7 @@ from .front_desk import FrontDesk
 from .handshake import HELLO, Origin, Pending, answer, role_of
 from .history import History
 from .judge import Judge, redactor
+from .keys import signer
 from .operator import Operators
 from .peer import PeerError
 from .principals import Accounts
@@ -94,6 +96,8 @@ class Broker:
             journal=journal,
             lock=state_dir / "audit.lock",
             on_state=self._evidence,
+            signer=signer(state_dir, os.environ, local=local),
+            every=settings["evidence.checkpoint_records"],
         )
         trail = Trail(writer)
         self.state = State(
@@ -131,6 +135,11 @@ class Broker:
         )
         self._restored = writer.trouble is None
         self._worker.restore(writer.unfinished)
+        self._pulse = Pulse(writer, *self._rhythm())
+
+    def _rhythm(self) -> tuple[int, int]:
+        settings = self.state.settings
+        return settings["evidence.checkpoint_seconds"], settings["evidence.heartbeat_seconds"]
 
     def _evidence(self, trouble: EvidenceError | None) -> None:
         """The record cannot be written, or can be again."""
@@ -320,6 +329,8 @@ class Broker:
             journal.configure(
                 state.settings["evidence.journal"], state.settings["evidence.spool_bytes"]
             )
+        state.trail.writer.every = state.settings["evidence.checkpoint_records"]
+        self._pulse.configure(*self._rhythm())
         state.trail.note(
             event="config",
             what="reload",
@@ -397,6 +408,7 @@ class Broker:
         await asyncio.sleep(0)
         self._admission.close()
         self._history.close()
+        self._pulse.stop()
         state.floods.close()
         state.trail.note(
             event="stop",

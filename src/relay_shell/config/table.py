@@ -359,6 +359,33 @@ _ROWS: tuple[Setting, ...] = (
         "Length of the redacted arguments in a record; size and SHA-256 of the full ones are "
         "always there.",
     ),
+    _int(
+        "evidence.checkpoint_records",
+        1000,
+        1,
+        1_000_000,
+        "",
+        (BROKER,),
+        "Records after which a signed checkpoint is written.",
+    ),
+    _int(
+        "evidence.checkpoint_seconds",
+        60,
+        1,
+        86400,
+        "s",
+        (BROKER,),
+        "Time after which a signed checkpoint covers a new record.",
+    ),
+    _int(
+        "evidence.heartbeat_seconds",
+        300,
+        0,
+        86400,
+        "s",
+        (BROKER,),
+        "A heartbeat is recorded after this long without any record, so that a gap shows; 0 never.",
+    ),
     _choice(
         "redaction.output",
         ("off", "on"),

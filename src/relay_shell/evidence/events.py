@@ -157,6 +157,21 @@ EVENTS: dict[str, Event] = {
         "The chain continues over the seam: RELAY_PREV is the chain value of the last record of\n"
         "the file before.",
     ),
+    "checkpoint": Event(
+        "fb52422f33b845359eb84e20d6b1999b",
+        INFO,
+        "The record was signed up to here",
+        "RELAY_FACTS holds number and chain value of the record before this one, and the Ed25519\n"
+        "signature over them. In a copy on another host it pins the record as it was:\n"
+        "    relay-shell audit verify --against DIRECTORY",
+    ),
+    "heartbeat": Event(
+        "4d42235fc13b46f8ac1644569b42d054",
+        INFO,
+        "The broker is alive and had nothing to record",
+        "Written after evidence.heartbeat_seconds without any record, so that a longer silence\n"
+        "without a stop of the broker is a gap.",
+    ),
     "torn": Event(
         "0f169fc3424a42e291e64fd5e331eadc",
         NOTICE,

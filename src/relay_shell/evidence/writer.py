@@ -19,6 +19,7 @@ from .errors import EvidenceError
 from .files import seekable, tail
 from .journal import Journal
 from .record import GENESIS, MAX_LINE, VERSION, check
+from .signing import KeyFault, Signer
 from .sync import GroupSync, running_loop
 from .unfinished import unfinished
 
@@ -39,6 +40,8 @@ class Writer:
         journal: where records also go; None for nowhere.
         lock: see `Active`.
         on_state: called with the trouble when it begins and with None when it ends.
+        signer: signs checkpoints; None for none.
+        every: records after which a checkpoint is due.
 
     Raises:
         EvidenceError: cause locked, if another process writes this record.
@@ -51,8 +54,18 @@ class Writer:
         journal: Journal | None = None,
         lock: str | os.PathLike[str] | None = None,
         on_state: Callable[[EvidenceError | None], None] | None = None,
+        signer: Signer | None = None,
+        every: int = 1000,
     ) -> None:
         self.path = Path(path)
+        self.signer = signer
+        self.every = every
+        self.unsigned = "" if signer else "there is no key"
+        """Why checkpoints are not signed; empty if they are."""
+        self._sealed = self._covered = 0
+        self._sealing = False
+        self.last = time.monotonic()
+        """When the last record was written (time.monotonic)."""
         self.journal = journal
         self._lock = Path(lock) if lock else None
         self._on_state = on_state
@@ -121,6 +134,14 @@ class Writer:
         return self._line(facts)
 
     def _line(self, facts: Mapping[str, Any], lead: bytes = b"") -> Record:
+        try:
+            return self._write(facts, lead)
+        except EvidenceError as error:
+            if error.cause == "too_large":
+                raise
+            raise self._fail(error) from None
+
+    def _write(self, facts: Mapping[str, Any], lead: bytes = b"") -> Record:
         file = self._file
         assert file is not None
         record = {
@@ -133,18 +154,74 @@ class Writer:
         line, chain = seal(self._head, body(record, self._head))
         if len(line) > MAX_LINE:
             raise EvidenceError("too_large", f"{len(line)} bytes")
-        try:
-            file.write(lead + line)
-        except EvidenceError as error:
-            raise self._fail(error) from None
+        file.write(lead + line)
         record["prev"], record["chain"] = self._head, chain
         self._seq, self._head = self._seq + 1, chain
+        self.last = time.monotonic()
         self._sync.written = self._seq
         self._records += 1
         self._bytes += len(line)
         if self.journal is not None:
             self.journal.send(record)
+        if self._seq - self._sealed >= self.every and not self._sealing:
+            self.checkpoint("records")
         return record
+
+    # ---- checkpoints ---------------------------------------------------------------------
+
+    def checkpoint(self, what: str) -> bool:
+        """Sign the record up to here, if anything was recorded since the last checkpoint and there
+        is a key; whether a checkpoint was written. Never raises.
+
+        Args:
+            what: what it is due to: records, time, start, stop, rotate or operator.
+        """
+        if self.trouble is not None or self._file is None or self._sealing or self._file.torn:
+            return False
+        self._sealing = True
+        try:
+            facts = self._checkpoint()
+            if facts is None:
+                return False
+            self._put({"event": "checkpoint", "what": what, "facts": facts})
+            self._sync.soon()
+        except EvidenceError:
+            return False
+        finally:
+            self._sealing = False
+        self._sealed = self._seq
+        return True
+
+    def _checkpoint(self) -> Record | None:
+        if self.signer is None or self._seq == self._sealed:
+            return None
+        try:
+            facts = self.signer.checkpoint(self._seq, self._head, self._seq - self._covered)
+        except KeyFault as error:
+            self.unsigned = str(error)
+            self._sealed = self._seq
+            return None
+        self.unsigned = ""
+        self._covered = self._seq
+        return facts
+
+    def _seal_rotated(self) -> None:
+        """Let a checkpoint be the last record of a file that was renamed, while it can be."""
+        file = self._file
+        assert file is not None
+        if file.torn or self._sealing or os.fstat(file.fd).st_nlink == 0:
+            return
+        self._sealing = True
+        try:
+            facts = self._checkpoint()
+            if facts is not None:
+                self._write({"event": "checkpoint", "what": "rotate", "facts": facts})
+                self._sealed = self._seq
+        except EvidenceError:
+            # Immutable already, or the disk is full: the next file begins with one instead.
+            self._sealed = 0
+        finally:
+            self._sealing = False
 
     # ---- opening, rotation ---------------------------------------------------------------
 
@@ -164,6 +241,7 @@ class Writer:
         self._file = file
         if last is not None:
             self._seq, self._head = last.seq, last.chain
+            self._sealed = self._covered = last.seq
         self._sync.written = self._sync.durable = self._seq
         if last is None and unseen:
             # Whether this is the first file ever cannot be told; a verifier can.
@@ -185,6 +263,7 @@ class Writer:
         try:
             if not file.replaced():
                 return False
+            self._seal_rotated()
             old = file.switch()
             if old is None:
                 return False
@@ -201,6 +280,7 @@ class Writer:
             raise self._fail(error) from None
         self._rotations += 1
         self._put({"event": "rotate", "detail": str(self.path)})
+        self.checkpoint("rotate")
         return True
 
     # ---- trouble -------------------------------------------------------------------------
@@ -306,6 +386,13 @@ class Writer:
             facts["append_only"] = self._file.append_only()
             space = os.fstatvfs(self._file.fd)
             facts["free"] = space.f_bavail * space.f_frsize
+        facts["signing"] = {
+            "state": self.unsigned or "ok",
+            "sealed": self._covered,
+            "unsealed": max(0, self._seq - self._sealed),
+        }
+        if self.signer is not None and self.signer.known:
+            facts["signing"]["key"] = self.signer.known
         if self.journal is not None:
             facts["journal"] = self.journal.status()
         return facts
@@ -318,6 +405,7 @@ class Writer:
         """
         if self._closed:
             return
+        self.checkpoint("stop")
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
