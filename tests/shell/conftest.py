@@ -14,6 +14,7 @@ import pytest
 from relay_shell.shell import confine
 from relay_shell.shell.cgroup import Groups
 from relay_shell.shell.children import Children
+from relay_shell.shell.confined import Enforcer
 from relay_shell.shell.environment import Account
 from relay_shell.shell.outputs import OutputStore
 from relay_shell.shell.run import Completed, Shell
@@ -43,13 +44,15 @@ class Rig:
         self.children = Children(groups)
         self.account = Account()
         self.outputs = OutputStore("w", settings, tmp)
-        self.shell = Shell(self.children, self.outputs, self.account, settings)
+        enforcer = Enforcer(self.account, settings)
+        self.shell = Shell(self.children, self.outputs, self.account, settings, enforcer)
         self.notes: list[tuple[str, str, dict[str, Any]]] = []
         self.sessions = SessionTable(
             "w",
             self.children,
             self.account,
             settings,
+            enforcer,
             lambda what, call, facts: self.notes.append((what, call, dict(facts))),
             lambda: None,
         )

@@ -122,7 +122,8 @@ def test_closing_kills_what_is_still_asking(names: Path, tmp_path: Path) -> None
         desk = QueryDesk(None)
         child = await asyncio.create_subprocess_exec(
             "bash", "-c", f"exec 3<&{desk.theirs.fileno()}; systemctl status",
-            pass_fds=[desk.theirs.fileno()], env={"PATH": f"{names}:/usr/bin:/bin", "RELAY_SHELL_DESK": "3"},
+            pass_fds=[desk.theirs.fileno()],
+            env={"PATH": f"{names}:/usr/bin:/bin", "RELAY_SHELL_DESK": "3"},
         )  # fmt: skip
         async with asyncio.timeout(20):
             while not desk._running:

@@ -304,7 +304,6 @@ def test_progress_tells_the_last_lines(rig: Any) -> None:
         (["true"], {"env": {"A=B": "c"}}, "InvalidArguments", "variable name"),
         (["true"], {"env": {"RELAY_SHELL_CALL": "k-other"}}, "InvalidArguments", "reserved"),
         (["true", "x" * 200_000], {}, "Spawn", "shell_script"),
-        (["true"], {"call": Call(enforcement="readonly")}, "Enforcement", "read-only"),
         (["true"], {"call": Call(enforcement="other")}, "Enforcement", "other"),
     ],
 )

@@ -302,9 +302,19 @@ def test_session_is_not_driven_with_less_confinement_than_asked(rig: Any) -> Non
             with pytest.raises(RelayError) as caught:
                 await session.send("rm x", submit=True, enforcement="readonly")
             assert caught.value.kind == "Enforcement"
-            with pytest.raises(RelayError) as caught:
-                await r.spawn("cat", call=Call(enforcement="readonly"))
-            assert caught.value.kind == "Enforcement"
+
+
+def test_enforced_session_has_a_terminal_and_changes_nothing(rig: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with rig() as r:
+            session = await r.spawn(["bash", "--norc", "-i"], call=Call(enforcement="readonly"))
+            await session.send(f"tty; touch {tmp_path}/x", submit=True, enforcement="readonly")
+            read = await r.sessions.read(session, wait="cannot touch", timeout=20)
+            assert "/dev/pts/" in read.text
+            await session.send("stty -a; jobs; echo $((6*7))", submit=True, enforcement="none")
+            read = await r.sessions.read(session, wait="42\\r?\\n", timeout=20)
+            assert "no job control" not in read.text
+            assert not (tmp_path / "x").exists()
 
     asyncio.run(main())
 

@@ -82,20 +82,38 @@ def test_refusal_of_the_broker_is_a_result(setting: Any, tmp_path: Path, kind: s
     asyncio.run(main())
 
 
-def test_demand_for_read_only_is_refused_until_it_can_be_met(setting: Any, tmp_path: Path) -> None:
+def test_demand_for_read_only_is_met_by_every_tool_that_runs(setting: Any, tmp_path: Path) -> None:
     async def main() -> None:
         async with setting() as s:
             s.broker.verdict["enforcement"] = "readonly"
             await s.front.start()
             for tool, args in (
                 ("shell_exec", {"command": f"touch {tmp_path}/ran"}),
+                ("shell_read", {"argv": ["touch", f"{tmp_path}/ran"]}),
                 ("shell_script", {"script": f"touch {tmp_path}/ran"}),
-                ("shell_spawn", {"command": f"touch {tmp_path}/ran"}),
             ):
-                reply = await s.front.call(tool, args)
+                facts = (await s.front.call(tool, args))["result"]
+                assert (facts["exit"], facts["enforced"]) == (1, True)
+                assert "touch: cannot touch" in facts["refused"][0]
+            spawned = await s.front.call("shell_spawn", {"command": f"touch {tmp_path}/ran"})
+            session = spawned["result"]["session"]
+            read = await s.front.call("session_recv", {"session": session, "wait": "touch: cannot"})
+            assert read["result"]["reason"] == "match"
+            assert not (tmp_path / "ran").exists()
+
+    asyncio.run(main())
+
+
+def test_unknown_enforcement_is_refused(setting: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            s.broker.verdict["enforcement"] = "strict"
+            await s.front.start()
+            for tool in ("shell_exec", "shell_spawn"):
+                reply = await s.front.call(tool, {"command": f"touch {tmp_path}/ran"})
                 assert reply["result"]["error"]["kind"] == "Enforcement"
             assert not (tmp_path / "ran").exists()
-            assert [end["status"] for end in s.broker.all("end")] == ["error"] * 3
+            assert [end["status"] for end in s.broker.all("end")] == ["error"] * 2
 
     asyncio.run(main())
 

@@ -15,6 +15,10 @@ REASON = 512
 """Characters of one reason in the record."""
 
 
+ALWAYS_ENFORCED = frozenset({"shell_read"})
+"""Tools whose commands run enforced in every mode: what their readOnlyHint promises."""
+
+
 class Judgement(NamedTuple):
     """What is decided on one call."""
 
@@ -71,7 +75,16 @@ class Judge:
             hit = self._rules.check(*rule_texts(tool, named, verdict))
         else:
             hit = None
-        decision = admit(cast(Mode, access.mode), verdict, hit, Tier(access.ceiling), args=args)
+        decision = admit(
+            cast(Mode, access.mode),
+            verdict,
+            hit,
+            Tier(access.ceiling),
+            args=args,
+            # A worker that cannot enforce refuses the call, so the promise is safe to make here.
+            enforced=True,
+            always_enforced=tool in ALWAYS_ENFORCED,
+        )
         return Judgement(
             decision.allowed,
             int(verdict.tier),

@@ -428,6 +428,14 @@ _ROWS: tuple[Setting, ...] = (
         "require: a worker of the scoped posture that cannot confine itself with Landlock does "
         "not start.",
     ),
+    _choice(
+        "worker.readonly_network",
+        ("off", "on"),
+        (WORKER,),
+        True,
+        "on: enforced commands (shell_read, and all in mode readonly) may use TCP and UDP, to read "
+        "from the network, and so also to send.",
+    ),
     Setting(
         "worker.path",
         "str",

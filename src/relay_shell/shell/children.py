@@ -24,6 +24,16 @@ _live: set[str] = set()
 what one of them started is no orphan to the others."""
 
 
+def hold(pid: int) -> None:
+    """Register a helper of the worker's own, which belongs to no call; who holds it reaps it."""
+    _own.add(pid)
+
+
+def release(pid: int) -> None:
+    """Forget a helper that has been reaped."""
+    _own.discard(pid)
+
+
 class Children:
     """The direct children of this process.
 

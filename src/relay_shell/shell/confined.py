@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..wire.errors import RelayError
-from . import environment, readonly
+from . import children, environment, readonly
 from .launcher import Account, Command, Launcher
 from .querydesk import QueryDesk, directory
 from .spawn import find_program, spawn
@@ -49,7 +49,7 @@ class Enforcer:
             return None
         if enforcement != "readonly":
             raise RelayError("Enforcement", reason=f"unknown enforcement {enforcement[:32]!r}")
-        network = self._settings.get("worker.readonly_network", False) is True
+        network = self._settings.get("worker.readonly_network", "off") == "on"
         launcher = self._launchers.get(network)
         if launcher is None:
             # The filters take some milliseconds to build, once.
@@ -63,7 +63,6 @@ class Confined:
 
     def __init__(self, launcher: Launcher, account: environment.Account) -> None:
         self._launcher = launcher
-        self._account = account
         self._desk: QueryDesk | None = None
         try:
             self.scratch = tempfile.mkdtemp(prefix="readonly-", dir=account.tmp)
@@ -186,6 +185,7 @@ def _remove(directory: str) -> None:
         return
     finally:
         os.close(null)
+    children.hold(pid)
     pidfd = os.pidfd_open(pid)
 
     def ended() -> None:
@@ -193,5 +193,6 @@ def _remove(directory: str) -> None:
         os.close(pidfd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
+        children.release(pid)
 
     loop.add_reader(pidfd, ended)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from .cgroup import Group
 from .children import Children
+from .confined import Confined
 from .spawn import CgroupUnsupported, spawn
 from .tree import Tree
 
@@ -35,14 +36,21 @@ class Process:
     under a process number that cannot be used again.
 
     Args:
+        confined: what an enforced program runs in; closed with the process.
         on_exit: called once, when the process has ended.
     """
 
     def __init__(
-        self, pid: int, tree: Tree, children: Children, on_exit: Callable[[], None]
+        self,
+        pid: int,
+        tree: Tree,
+        children: Children,
+        confined: Confined | None,
+        on_exit: Callable[[], None],
     ) -> None:
         self.pid = pid
         self.tree = tree
+        self._confined = confined
         self._on_exit = on_exit
         self._children = children
         self._loop = asyncio.get_running_loop()
@@ -68,6 +76,8 @@ class Process:
     def reap(self) -> Status:
         """Collect a process whose tree has ended, and remove its group."""
         self._close()
+        if self._confined is not None:
+            self._confined.close()
         reaped, code, usage = os.wait4(self.pid, os.WNOHANG)
         self._children.discard(self.pid, self.tree.owner)
         if reaped == 0:
@@ -108,15 +118,32 @@ def start(
     stderr: int = -1,
     keep: int = -1,
     terminal: str | None = None,
+    confined: Confined | None = None,
     on_exit: Callable[[], None],
 ) -> Process:
     """Start a program in a group of its own, or in none where the kernel or the unit has none.
 
+    Args:
+        confined: starts the program in place of `spawn`; taken over, also on failure.
+
     Raises:
-        RelayError: as `shell.spawn.spawn`.
+        RelayError: as `shell.spawn.spawn`; kind Enforcement, if it cannot be confined.
     """
     group = _group(owner, children)
     try:
+        if confined is not None:
+            pid = confined.start(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                keep=keep,
+                terminal=terminal,
+                cgroup=None if group is None else group.fd,
+            )
+            return _started(pid, owner, group, children, confined, on_exit)
         try:
             pid = spawn(
                 argv,
@@ -147,12 +174,25 @@ def start(
             if error.lasting:
                 children.groups.spawnable = False
     except BaseException:
+        if confined is not None:
+            confined.close()
         if group is not None:
             group.remove()
         raise
+    return _started(pid, owner, group, children, None, on_exit)
+
+
+def _started(
+    pid: int,
+    owner: str,
+    group: Group | None,
+    children: Children,
+    confined: Confined | None,
+    on_exit: Callable[[], None],
+) -> Process:
     children.add(pid, owner)
     _prefer_for_oom(pid)
-    return Process(pid, Tree(owner, pid, group, children), children, on_exit)
+    return Process(pid, Tree(owner, pid, group, children), children, confined, on_exit)
 
 
 def _group(owner: str, children: Children) -> Group | None:

@@ -14,6 +14,7 @@ import os
 import socket
 
 from ..wire.errors import RelayError
+from . import children
 from .queries import MAX_LENGTH, QUERIES, admit
 from .spawn import spawn
 
@@ -67,6 +68,7 @@ class QueryDesk:
             os.close(pidfd)
             os.close(reply)
             os.waitpid(pid, 0)
+            children.release(pid)
         self._running.clear()
 
     def _readable(self) -> None:
@@ -105,6 +107,7 @@ class QueryDesk:
         except RelayError as error:
             _tell(reply, _REFUSED if error.kind == "Denied" else _UNAVAILABLE, error.message)
             return
+        children.hold(pid)
         pidfd = os.pidfd_open(pid)
         self._running[pid] = (pidfd, os.dup(reply))
         self._loop.add_reader(pidfd, self._ended, pid)
@@ -114,6 +117,7 @@ class QueryDesk:
         self._loop.remove_reader(pidfd)
         os.close(pidfd)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        children.release(pid)
         _tell(reply, status if status >= 0 else 128 - status)
         os.close(reply)
 

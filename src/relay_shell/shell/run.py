@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-from . import enforce, environment
+from . import environment
 from .capture import Capture
 from .children import Children
+from .confined import Confined, Enforcer, refusals
 from .memfile import anonymous, readable
 from .outputs import OutputStore, Spill
 from .process import Process, Status, start
@@ -51,6 +52,7 @@ class Completed:
 
     `sha256` is that of the stream if only one carried anything, else that of both digests, raw,
     standard output's first. `output` is the handle under which more than was shown is kept.
+    `refused` is set for an enforced command: its diagnostics that tell of a refused change.
     `timeout` is set to the seconds after which the command was killed. `killed` counts background
     processes that ended with it, `survivors` those that did not.
     """
@@ -63,6 +65,7 @@ class Completed:
         "killed",
         "mem_peak",
         "output",
+        "refused",
         "sha256",
         "signal",
         "signal_number",
@@ -89,6 +92,7 @@ class Completed:
         self.truncated = False
         self.output: str | None = None
         self.timeout: float | None = None
+        self.refused: list[str] | None = None
 
 
 class Shell:
@@ -100,7 +104,9 @@ class Shell:
         outputs: OutputStore,
         account: environment.Account,
         settings: Mapping[str, Any],
+        enforcer: Enforcer,
     ) -> None:
+        self._enforcer = enforcer
         self._children = children
         self._outputs = outputs
         self._account = account
@@ -134,7 +140,6 @@ class Shell:
         Raises:
             RelayError: kinds Spawn, InvalidArguments and Enforcement; nothing ran then.
         """
-        enforce.check(call.enforcement)
         directory = environment.directory(self._account, cwd)
         variables = environment.build(self._account, self._settings, env, call_id=call.id)
         running = _Running(self, max_output, merge_stderr)
@@ -152,6 +157,7 @@ class Shell:
                 f"call-{call.id}",
                 words,
                 self._children,
+                self._enforcer.confine(call.enforcement),
                 env=variables,
                 cwd=directory,
                 stdin=source,
@@ -203,6 +209,7 @@ class _Running:
         self._process: Process | None = None
         self._timeout = 0.0
         self._timed_out = False
+        self._enforced = False
         self._timers: list[asyncio.TimerHandle] = []
         self._completed: Completed | None = None
 
@@ -211,6 +218,7 @@ class _Running:
         owner: str,
         argv: Sequence[str],
         children: Children,
+        confined: Confined | None,
         *,
         env: Mapping[str, str],
         cwd: str,
@@ -219,6 +227,7 @@ class _Running:
         timeout: float,
     ) -> None:
         """Start the command; its time runs from here on."""
+        self._enforced = confined is not None
         self._process = start(
             owner,
             argv,
@@ -229,6 +238,7 @@ class _Running:
             stdout=self._out.sink,
             stderr=self._out.sink if self._err is None else self._err.sink,
             keep=keep,
+            confined=confined,
             on_exit=self._ended,
         )
         for stream in self._streams():
@@ -316,6 +326,9 @@ class _Running:
         completed.stdout, cut_out = out.text(rooms[0])
         completed.stderr, cut_err = err.text(rooms[1])
         completed.truncated = cut_out or cut_err
+        if self._enforced:
+            failed = completed.exit != 0
+            completed.refused = refusals(completed.stderr or completed.stdout) if failed else []
         spills: dict[str, Spill] = {}
         for name, capture, cut in (("stdout", out, cut_out), ("stderr", err, cut_err)):
             spill = capture.finish(cut and keep)

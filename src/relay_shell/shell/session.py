@@ -12,6 +12,7 @@ from typing import Any
 from ..wire.errors import RelayError
 from . import pty
 from .children import Children
+from .confined import Confined
 from .process import Process, start
 from .ring import Ring
 from .screen import Screen
@@ -35,6 +36,7 @@ class Session:
         handle: its public name; owner: its name among children and cgroups.
         buffer: octets of output kept for readers.
         call_id: the call that started it, for the record.
+        confined: what an enforced program runs in; taken over.
         on_exit: called once, when the program and its whole tree have ended.
 
     Raises:
@@ -56,6 +58,7 @@ class Session:
         title: str,
         call_id: str,
         enforcement: str,
+        confined: Confined | None,
         on_exit: Callable[[Session], None],
     ) -> None:
         from hashlib import sha256
@@ -87,6 +90,8 @@ class Session:
             self._master, slave = pty.open_pty(rows, columns)
         except OSError as error:
             reason = f"no terminal: {error.strerror}"
+            if confined is not None:
+                confined.close()
             raise RelayError("Spawn", program=argv[0], reason=reason) from None
         try:
             self._process: Process = start(
@@ -96,6 +101,7 @@ class Session:
                 env=env,
                 cwd=cwd,
                 terminal=slave,
+                confined=confined,
                 on_exit=self._process_ended,
             )
         except BaseException:
@@ -121,7 +127,7 @@ class Session:
                 started with less confinement than this call demands.
         """
         self.touch()
-        if enforcement != self.enforcement:
+        if enforcement not in ("none", self.enforcement):
             raise RelayError(
                 "Enforcement", reason=f"{self.handle} was started with {self.enforcement!r}"
             )

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..wire.errors import RelayError
-from . import enforce, environment, patterns
+from . import environment, patterns
 from .capture import MOST_OUTPUT, whole_characters
 from .children import Children
+from .confined import Enforcer
 from .plain import plain
 from .run import Caller
 from .session import Session
@@ -64,9 +65,11 @@ class SessionTable:
         children: Children,
         account: environment.Account,
         settings: Mapping[str, Any],
+        enforcer: Enforcer,
         note: Note,
         changed: Callable[[], None],
     ) -> None:
+        self._enforcer = enforcer
         self._worker = worker
         self._children = children
         self._account = account
@@ -101,7 +104,6 @@ class SessionTable:
         Raises:
             RelayError: kinds Busy, Spawn, InvalidArguments and Enforcement; nothing runs then.
         """
-        enforce.check(call.enforcement)
         most = self._settings.get("limits.sessions", 64)
         if len(self.running()) >= most:
             raise RelayError("Busy", reason=f"{most} sessions are open; end one by session_kill")
@@ -123,6 +125,7 @@ class SessionTable:
             title=title,
             call_id=call.id,
             enforcement=call.enforcement,
+            confined=self._enforcer.confine(call.enforcement),
             on_exit=self._exited,
         )
         self._next += 1

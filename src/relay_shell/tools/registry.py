@@ -16,6 +16,7 @@ from . import (
     session_screen,
     session_send,
     shell_exec,
+    shell_read,
     shell_script,
     shell_spawn,
 )
@@ -25,6 +26,7 @@ TOOLS: MappingProxyType[str, Tool] = MappingProxyType(
     {
         module.TOOL.name: module.TOOL
         for module in (
+            shell_read,
             shell_exec,
             shell_script,
             shell_spawn,

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from ..shell.run import Completed
 
 
+ASK_FOR_MORE = (
+    "Only $TMPDIR is writable here. To change something use shell_exec; in readonly mode ask the"
+    " operator for another mode."
+)
+
+
 def result(done: Completed) -> Result:
     """The result of a run: facts for the client, figures for the record."""
     facts: Json = {
@@ -31,6 +37,10 @@ def result(done: Completed) -> Result:
         facts["output"] = done.output
     if done.killed:
         facts["killed"] = done.killed
+    if done.refused is not None:
+        facts["enforced"] = True
+        if done.refused:
+            facts["refused"] = done.refused
     if done.timeout is not None:
         facts["timeout"] = done.timeout
         facts.update(text.error_facts(RelayError("Timeout", seconds=f"{done.timeout:g}")))
@@ -64,6 +74,9 @@ def render(facts: Json) -> str:
         parts.append(f"[kept as {facts['output']}: page or search it with output_read]")
     if facts.get("killed"):
         parts.append(f"[killed {facts['killed']} background process(es) the command left]")
+    if facts.get("refused"):
+        parts += ["[READ-ONLY: the kernel refused what would change something]", *facts["refused"]]
+        parts.append(ASK_FOR_MORE)
     if "error" in facts:
         parts.append(facts["error"]["next_step"])
     return text.join(parts)

@@ -75,6 +75,12 @@ RUN_FACTS: dict[str, Json] = {
     "output": {"type": "string", "description": "Handle for output_read, when truncated."},
     "timeout": {"type": "number", "description": "Seconds after which all was killed."},
     "killed": {"type": "integer", "description": "Background processes ended with the call."},
+    "enforced": {"type": "boolean", "description": "The kernel refused every change."},
+    "refused": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Diagnostics of what was refused.",
+    },
 }
 
 SESSION_OUTPUT_FACTS: dict[str, Json] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..shell.cgroup import Groups
 from ..shell.children import Children
+from ..shell.confined import Enforcer
 from ..shell.environment import Account
 from ..shell.outputs import OutputStore
 from ..shell.run import Shell
@@ -62,7 +63,8 @@ class WorkerServices:
         self.children = Children(groups)
         worker = identity["worker"]
         self.outputs = OutputStore(worker, settings, self.account.tmp)
-        self.shell = Shell(self.children, self.outputs, self.account, settings)
+        self.enforcer = Enforcer(self.account, settings)
+        self.shell = Shell(self.children, self.outputs, self.account, settings, self.enforcer)
         self._changed = changed
         self._sessions: SessionTable | None = None
 
@@ -77,6 +79,7 @@ class WorkerServices:
                 self.children,
                 self.account,
                 self.settings,
+                self.enforcer,
                 self._broker.note,
                 self._changed,
             )
