@@ -23,7 +23,7 @@ def test_check_names_what_is_stale_and_leaves_it(tmp_path, capsys):
     assert "docs/man/relay-shell.7.rst: is out of date" in capsys.readouterr().err
     assert "old" in page.read_text()
     assert gendocs.main(["--root", str(tmp_path)]) == 0
-    assert page.read_text().startswith("x\n\n.. generated: groups\n\nshell\n    shell\\_exec")
+    assert page.read_text().startswith("x\n\n.. generated: groups\n\nshell\n    shell\\_read")
     assert page.read_text().endswith("\n\n.. end generated\n\ny\n")
     assert gendocs.main(["--check", "--root", str(tmp_path)]) == 0
 

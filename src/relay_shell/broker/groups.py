@@ -6,6 +6,7 @@ The tools' own declarations say the same, but this process imports none of them;
 from __future__ import annotations
 
 GROUPS: dict[str, str] = {
+    "shell_read": "shell",
     "shell_exec": "shell",
     "shell_script": "shell",
     "shell_spawn": "session",
