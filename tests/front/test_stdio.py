@@ -100,7 +100,7 @@ def test_official_client(tmp_path: Path, mode: Any) -> None:
             "intent",
             "outcome",
         ]
-        assert written[-1]["event"] == "stop"
+        assert [r["event"] for r in written[-2:]] == ["stop", "checkpoint"]
 
     run(scenario())
 

@@ -189,7 +189,7 @@ class Front:
             return None
         self._shared.limit = self.setting("limits.message")
         self._shared.disabled = self.setting("tools.disabled")
-        client = Client(sock, self._shared, on_gone=self._gone)
+        client = Client(sock, self._shared, on_gone=self._gone, on_admitted=self.changed)
         self._clients.add(client)
         self.idle.clear()
         task = self._loop.create_task(client.open())

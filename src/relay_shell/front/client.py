@@ -71,6 +71,7 @@ class Client:
 
     Args:
         sock: the accepted socket, owned from here on.
+        on_admitted: called when the broker has named the user.
         on_gone: called once when everything about the connection is over.
     """
 
@@ -80,9 +81,11 @@ class Client:
         shared: Shared,
         *,
         on_gone: Callable[[Client], None],
+        on_admitted: Callable[[], None] = lambda: None,
     ) -> None:
         self._shared = shared
         self._on_gone = on_gone
+        self._on_admitted = on_admitted
         self.catalogue = shared.catalogue
         self.pool = shared.pool
         self.conn = ""
@@ -152,6 +155,7 @@ class Client:
             return
         self._grant(reply["groups"])
         self.admitted.set()
+        self._on_admitted()
         if self._said is not None:
             self._shared.broker.notify("client", {"conn": self.conn, **self._said})
 
