@@ -54,6 +54,9 @@ async def converse(mode: str) -> list[str]:
         text = await say(client, "shell_exec", command="df -h /")
         expect("df ran", text.startswith("[exit 0]") and "Filesystem" in text)
 
+        text = await say(client, "shell_read", command="touch /etc/motd; systemctl is-active cron")
+        expect("the kernel refused the change", "[READ-ONLY" in text)
+
         text = await say(client, "shell_exec", command="id; ls /nonexistent")
         expect("a failure keeps its exit status", text.startswith("[exit 2]"))
 

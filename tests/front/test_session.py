@@ -144,9 +144,9 @@ def test_tools_list_is_the_same_bytes_every_time(tmp_path: Path) -> None:
             raw = await home.connect()
             found = (await raw.ask("tools/list", modern=True))["result"]["tools"]
             assert [tool["name"] for tool in found][:3] == [
+                "shell_read",
                 "shell_exec",
                 "shell_script",
-                "shell_spawn",
             ]
             for tool in found:
                 assert tool["inputSchema"]["additionalProperties"] is False
