@@ -453,5 +453,5 @@ def test_front_and_worker_in_one_process(tmp_path: Path) -> None:
 
     asyncio.run(tell())
     events = [row["event"] for row in records_of(tmp_path / "audit.jsonl")]
-    assert events.count("interrupted") == 2 and events[-1] == "stop"
+    assert events.count("interrupted") == 2 and events[-2:] == ["stop", "checkpoint"]
     assert "disconnect" in events

@@ -96,7 +96,7 @@ class Broker:
             journal=journal,
             lock=state_dir / "audit.lock",
             on_state=self._evidence,
-            signer=signer(state_dir, os.environ, local=local),
+            signer=signer(state_dir, Path(settings["paths.audit"]), os.environ, local=local),
             every=settings["evidence.checkpoint_records"],
         )
         trail = Trail(writer)

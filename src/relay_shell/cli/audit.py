@@ -74,7 +74,12 @@ def add_parser(subparsers: Subparsers) -> None:
     for action in (tail, show, follow):
         action.add_argument("--utc", action="store_true", help="times in UTC, not local")
     verify = actions.add_parser("verify", help="check the chain over all files of the record")
-    for action in (tail, show, follow, verify):
+    key = actions.add_parser("key", help="print the public keys that checkpoints are signed with")
+    key.add_argument("--create", action="store_true", help="make a key if there is none")
+    key.add_argument(
+        "--renew", action="store_true", help="make another key, in use once the broker restarts"
+    )
+    for action in (tail, show, follow, verify, key):
         add_json(action, "print one JSON object a line")
         action.add_argument("--file", metavar="PATH", help="another record than the host's")
     for action in (tail, show, follow):
@@ -130,7 +135,7 @@ def _filters(args: argparse.Namespace) -> Filters:
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    actions = {"tail": _tail, "show": _show, "follow": _follow, "verify": _verify}
+    actions = {"tail": _tail, "show": _show, "follow": _follow, "verify": _verify, "key": _key}
     return actions[args.action](args)
 
 
@@ -186,6 +191,12 @@ def _follow(args: argparse.Namespace) -> int:
             _print(record, args, style)
             sys.stdout.flush()
     return 0
+
+
+def _key(args: argparse.Namespace) -> int:
+    from .auditkey import run as key
+
+    return key(args)
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -80,8 +80,11 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
             return False, f"journald does not take records: {safe(journal.get('state'))}"
         if journal.get("spooled"):
             words.append(f"{journal['spooled']} wait for journald")
-    if evidence.get("append_only") is False:
-        words.append("not append-only")
+    if evidence.get("append_only") is not None:
+        words.append("append-only" if evidence["append_only"] else "NOT append-only")
+    signing = evidence.get("signing")
+    if isinstance(signing, dict) and signing.get("state") != "ok":
+        words.append(f"NOT signed: {safe(signing.get('state'))}")
     if isinstance(evidence.get("free"), int):
         words.append(f"{size(evidence['free'])} free")
     return True, ", ".join(words)

@@ -29,7 +29,7 @@ def check(host: Host) -> Iterator[Finding]:
     yield _journald(host)
     yield _rotation(host)
     if host.live:
-        yield _broker(host)
+        yield from _broker(host)
 
 
 def _append_only(host: Host, audit: Path) -> Finding:
@@ -129,7 +129,7 @@ def _rotation(host: Host) -> Finding:
     )
 
 
-def _broker(host: Host) -> Finding:
+def _broker(host: Host) -> Iterator[Finding]:
     from ..operator import Operator
 
     try:
@@ -137,8 +137,26 @@ def _broker(host: Host) -> Finding:
             status = broker.request("status")["status"]
     except RelayError as error:
         level = SKIP if error.kind == "PermissionDenied" else FAIL
-        return Finding("evidence", level, "broker", error.message, error.next_step)
-    return judge_broker(status)
+        yield Finding("evidence", level, "broker", error.message, error.next_step)
+        return
+    yield judge_broker(status)
+    yield judge_signing(status)
+
+
+def judge_signing(status: dict[str, object]) -> Finding:
+    """Finding on whether the broker signs its checkpoints."""
+    evidence = status.get("evidence")
+    signing = evidence.get("signing") if isinstance(evidence, dict) else None
+    if isinstance(signing, dict) and signing.get("state") == "ok":
+        return Finding("evidence", OK, "checkpoints", f"signed by key {signing.get('key', '')}")
+    why = signing.get("state") if isinstance(signing, dict) else "the broker says nothing of it"
+    return Finding(
+        "evidence",
+        FAIL,
+        "checkpoints",
+        f"are not signed: {why}",
+        "relay-shell audit key --create; systemctl restart relay-shell.service",
+    )
 
 
 def judge_broker(status: dict[str, object]) -> Finding:
