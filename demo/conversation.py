@@ -13,8 +13,8 @@ import sys
 
 sys.path.append("/usr/lib/relay-shell/vendor")
 
-from mcp import Client  # noqa: E402
-from mcp.client.stdio import StdioServerParameters  # noqa: E402
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
 
 SERVER = StdioServerParameters(command="relay-shell", args=["connect"])
 
@@ -54,8 +54,9 @@ async def converse(mode: str) -> list[str]:
         text = await say(client, "shell_exec", command="df -h /")
         expect("df ran", text.startswith("[exit 0]") and "Filesystem" in text)
 
-        text = await say(client, "shell_read", command="touch /etc/motd; systemctl is-active cron")
-        expect("the kernel refused the change", "[READ-ONLY" in text)
+        text = await say(client, "shell_read", command="rm /etc/motd; systemctl is-active cron")
+        expect("the kernel refused the change", "[READ-ONLY" in text and "motd" in text)
+        expect("systemd answered a question", "active" in text)
 
         text = await say(client, "shell_exec", command="id; ls /nonexistent")
         expect("a failure keeps its exit status", text.startswith("[exit 2]"))

@@ -327,8 +327,10 @@ class _Running:
         completed.stderr, cut_err = err.text(rooms[1])
         completed.truncated = cut_out or cut_err
         if self._enforced:
-            failed = completed.exit != 0
-            completed.refused = refusals(completed.stderr or completed.stdout) if failed else []
+            said = completed.stderr
+            if not said and completed.exit != 0:
+                said = completed.stdout
+            completed.refused = refusals(said)
         spills: dict[str, Spill] = {}
         for name, capture, cut in (("stdout", out, cut_out), ("stderr", err, cut_err)):
             spill = capture.finish(cut and keep)

@@ -75,7 +75,7 @@ def render(facts: Json) -> str:
     if facts.get("killed"):
         parts.append(f"[killed {facts['killed']} background process(es) the command left]")
     if facts.get("refused"):
-        parts += ["[READ-ONLY: the kernel refused what would change something]", *facts["refused"]]
+        parts += ["[READ-ONLY: the kernel refuses every change here]", *facts["refused"]]
         parts.append(ASK_FOR_MORE)
     if "error" in facts:
         parts.append(facts["error"]["next_step"])
