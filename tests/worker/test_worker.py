@@ -76,6 +76,22 @@ def test_parked_worker_ends_when_its_last_session_does(setting: Any) -> None:
     asyncio.run(main())
 
 
+def test_call_that_ends_the_last_session_of_a_parked_worker_is_answered(setting: Any) -> None:
+    """Another connection of the principal may be served by a worker that has none of its own."""
+
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            session = (await s.front.result("shell_spawn", command="cat"))["session"]
+            s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
+            await s.until(lambda: s.front.all("holding"))
+            reply = await s.front.call("session_kill", {"session": session}, conn="c-2")
+            assert not reply["is_error"]
+            await s.worker.done
+
+    asyncio.run(main())
+
+
 def test_parked_worker_ends_after_its_idle_time(setting: Any) -> None:
     async def main() -> None:
         async with setting() as s:

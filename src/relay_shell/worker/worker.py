@@ -207,7 +207,13 @@ class Worker:
         """Sessions changed: tell it, and end if the last that was held has gone."""
         self._tell_soon()
         if self._parked is not None:
-            self._settle(announce=False)
+            self._spawn(self._settle_when_idle())
+
+    async def _settle_when_idle(self) -> None:
+        # The call that ended the last session has its answer to give first.
+        if self._dispatch is not None:
+            await self._dispatch.idle()
+        self._settle(announce=False)
 
     # ---- telling -------------------------------------------------------------------------
 
