@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from relay_shell.broker.access_file import load_access
 from relay_shell.broker.principals import Accounts
 from relay_shell.broker.server import Broker
 from relay_shell.config.settings import Settings
@@ -136,6 +137,7 @@ class Office:
 
     def __init__(self, root: Path, **changes: Any) -> None:
         self.root = root
+        self.rules = load_access(root)
         self.settings = settings_in(root, **changes)
         self.audit = Path(self.settings["paths.audit"])
         self.mcp = listening(self.settings["paths.socket"], socket.SOCK_STREAM)
@@ -145,7 +147,7 @@ class Office:
 
     def open(self) -> Broker:
         """Start a broker on the sockets."""
-        self.broker = Broker(self.settings, accounts=accounts())
+        self.broker = Broker(self.settings, accounts=accounts(), rules=self.rules)
         for name in ("broker", "operator"):
             self.broker.listen(listening(self.settings[f"paths.{name}"]), name)
         return self.broker

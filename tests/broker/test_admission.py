@@ -121,14 +121,33 @@ def test_a_command_split_over_two_messages_meets_the_rule(tmp_path: Path) -> Non
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()
 
-        async def send(call: str, text: str) -> str:
-            args = {"session": f"s1.{worker.id}", "text": text}
-            return (await worker.begin(call, tool="session_send", args=args))["decision"]
+        async def send(call: str, text: str, status: str = "ok", **more: Any) -> str:
+            args = {"session": f"s1.{worker.id}", "text": text, **more}
+            decision = (await worker.begin(call, tool="session_send", args=args))["decision"]
+            if decision == "allow" and status:
+                await worker.end(call, status)
+            return decision
 
         assert await send("k-1", "shut") == "allow"
         assert await send("k-2", "down\n") == "deny"
         assert await send("k-3", "\n") == "allow"
         assert await send("k-4", "down\n") == "allow"
+        # A message that failed has perhaps not ended the line.
+        assert await send("k-5", "shut") == "allow"
+        assert await send("k-6", "\n", "error", keys=["no-such-key"]) == "allow"
+        assert await send("k-7", "down\n") == "deny"
+        assert await send("k-8", "\n") == "allow"
+        # Of two messages at once the order is not known.
+        assert await send("k-9", "down\n", "") == "allow"
+        assert await send("k-10", "shut") == "deny"
+        await worker.end("k-9")
+        assert await send("k-11", "shut") == "allow"
+        # Erasing a letter is no way round, nor is a line that goes on in the next.
+        assert await send("k-12", "X", keys=["backspace"]) == "allow"
+        assert await send("k-13", "down", submit=True) == "deny"
+        assert await send("k-14", "", keys=["enter"]) == "allow"
+        assert await send("k-15", "shut\\\n") == "allow"
+        assert await send("k-16", "down\n") == "deny"
 
     story(tmp_path, tell, policy__deny=("shutdown",))
 

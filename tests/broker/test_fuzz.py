@@ -111,4 +111,5 @@ def test_two_peers_at_once_with_any_content(tmp_path: Path) -> None:
         assert {call.id for call in office.broker.state.calls} <= intents
         assert len(outcomes) == len(set(outcomes)) and set(outcomes) <= intents
 
-    story(tmp_path, tell)
+    # What they claim to have used is beyond any budget.
+    story(tmp_path, tell, budgets__cpu_seconds=0, budgets__output_bytes=0)

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from relay_shell.broker.groups import GROUPS
 from relay_shell.broker.judge import Judge, redactor
 from relay_shell.broker.principals import Access
 from relay_shell.config.settings import Settings
-from relay_shell.tools.registry import TOOLS
 from relay_shell.wire.errors import RelayError
 
 OPEN = Access("open", 3, ("*",))
@@ -50,10 +48,6 @@ def test_a_tool_group_that_is_switched_off_is_refused() -> None:
     denied = off.decide("shell_spawn", {}, OPEN, [])
     assert not denied.allowed and "tools.disabled" in denied.reasons[0]
     assert off.decide("shell_exec", {"command": "ls"}, OPEN, []).allowed
-
-
-def test_the_groups_are_those_of_the_tools() -> None:
-    assert {name: tool.group for name, tool in TOOLS.items()} == GROUPS
 
 
 def test_a_bad_rule_is_named() -> None:

@@ -93,7 +93,21 @@ def test_the_default_file_is_accepted_and_changes_nothing(cli, tmp_path):
     default = cli("config", "default").out
     (tmp_path / "etc/relay-shell.toml").write_text(default)
     done = cli("config", "check", "--root", str(tmp_path / "etc"), "--json")
-    assert json.loads(done.out) == {"ok": True, "problems": [], "changed": []}
+    found = {"ok": True, "problems": [], "changed": [], "access_rules": 0}
+    assert json.loads(done.out) == found
+
+
+def test_the_rules_by_identity_are_checked_as_well(cli, root):
+    (root / "relay-shell.toml").write_text('[policy]\nmode = "opne"\n')
+    (root / "access.toml").write_text('[[rule]]\nuser = "a"\nmod = "open"\n')
+    done = cli("config", "check", "--root", str(root))
+    assert done.status == 78
+    assert f"{root}/relay-shell.toml:2: policy.mode must be one of" in done.err
+    assert f"{root}/access.toml:3: unknown key 'mod'; did you mean 'mode'?" in done.err
+    (root / "relay-shell.toml").write_text("")
+    (root / "access.toml").write_text('[[rule]]\nuser = "a"\nmode = "open"\n')
+    done = cli("config", "check", "--root", str(root))
+    assert done.status == 0 and "1 access rule(s)" in done.out
 
 
 def test_the_schema_takes_what_the_loader_takes(cli, root):

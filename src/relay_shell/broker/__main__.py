@@ -18,6 +18,7 @@ from ..wire.errors import KINDS, RelayError
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
+    from ..policy.access import AccessRules
 
 logger = logging.getLogger("relay_shell.broker")
 
@@ -43,11 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         handler.setFormatter(_Priority())
     _not_dumpable()
     from ..config import ROOT, ConfigError, load
+    from .access_file import load_access
 
     root = args.config or ROOT
     try:
-        settings = load(root)
-        return run(settings, lambda: load(root))
+        settings, rules = load(root), load_access(root)
+        return run(settings, lambda: load(root), rules, lambda: load_access(root))
     except ConfigError as error:
         for problem in error.problems:
             logger.error("%s", problem)
@@ -61,7 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
 
 
-def run(settings: Settings, load: Callable[[], Settings]) -> int:
+def run(
+    settings: Settings,
+    load: Callable[[], Settings],
+    rules: AccessRules,
+    load_access: Callable[[], AccessRules],
+) -> int:
     """Compose the broker from settings and passed sockets, and serve.
 
     Raises:
@@ -84,8 +91,8 @@ def run(settings: Settings, load: Callable[[], Settings]) -> int:
 
     async def serve() -> int:
         journal = Journal(settings["evidence.journal"], settings["evidence.spool_bytes"])
-        broker = Broker(settings, redact=redact, accounts=accounts, journal=journal)
-        await Service(broker, load).run(listeners)
+        broker = Broker(settings, redact=redact, accounts=accounts, journal=journal, rules=rules)
+        await Service(broker, load, load_access).run(listeners)
         return 0
 
     return run_on_loop(serve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ..config import ROOT, ConfigError
 from ..config.errors import Problem
 from ..config.lines import line_of
 from ..config.loader import parse_file
+from ..evidence import canonical
 from ..policy.access import FILE, AccessRules, Known, parse
 from ..policy.toolgroups import GROUPS
 
@@ -34,6 +36,7 @@ def load_access(root: str | os.PathLike[str] = ROOT) -> AccessRules:
         raise ConfigError(
             [Problem(str(path), line_of(lines, place), reason) for place, reason in problems]
         )
+    rules.sha256 = hashlib.sha256(canonical.encode(document)).hexdigest()
     return rules
 
 

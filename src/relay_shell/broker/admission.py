@@ -7,22 +7,28 @@ refusal is recorded with its reasons.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 from ..evidence.errors import EvidenceError
+from ..policy import Tier
+from ..policy.toolgroups import SENSITIVE
 from ..wire.errors import RelayError
 from . import arguments
 from .arguments import Arguments
+from .budgets import Limits
 from .calls import ID, STATUSES, LiveCall
+from .idempotency import Replays, digest_of, key_of
 from .judge import Judgement
+from .principals import Access
 from .state import State
-from .typed import Typed
+from .typed import Look, Typed
 from .workers import Worker
 
 logger = logging.getLogger(__name__)
@@ -32,6 +38,14 @@ Body = dict[str, Any]
 LARGE_EACH, LARGE_ALL = 4, 32
 """Large calls in preparation at once, of one principal and in all; each may hold
 `messages.ARGUMENTS`."""
+
+ANNOUNCED = 5.0
+"""Seconds for a front to announce a connection again whose worker calls already."""
+
+REPEAT = 10.0
+"""Seconds that a repeated call waits for the first one to end."""
+
+UNGRANTED = "server_info and tools/list show what is granted; an operator grants in access.toml"
 
 ENDED = 4096
 """Calls whose end is remembered, for a worker that lost its link before the answer."""
@@ -45,8 +59,13 @@ class _Prepared(NamedTuple):
     reasons: list[str]
     hosts: Any
     reason: str | None
-    judged: Mapping[str, Any]
+    look: Look
     """The arguments as they were judged; see `Typed`."""
+    access: Access
+    key: str
+    """Idempotency key, "" for none."""
+    digest: str
+    """Of the arguments without the key, where there is one."""
 
 
 class _Queue:
@@ -70,6 +89,7 @@ class Admission:
         # What is costly to judge leaves the loop to the others.
         self._pool = ThreadPoolExecutor(1, "relay-admission")
         self._typed = Typed()
+        self._replays = Replays(state.settings["paths.runtime"])
         self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._preparing: Counter[str] = Counter()
         self._queues: dict[str, _Queue] = {}
@@ -98,6 +118,12 @@ class Admission:
         self._preparing[worker.id] += 1
         try:
             self._check_room(worker)
+            access = await self._access(worker, body["conn"])
+            limits = Limits.of(state.settings, access.budgets)
+            state.budgets.arrive(worker.principal, limits)
+            replay = await self._replay(worker, body, identity)
+            if replay is not None:
+                return replay
             prepared = await self._prepare(worker, body)
             if worker.link is None:
                 raise RelayError("Cancelled", reason="the worker is gone")
@@ -125,6 +151,79 @@ class Admission:
             raise RelayError("Busy", reason=f"{limit} calls are running (limits.calls)")
         if worker.stopping:
             raise RelayError("Cancelled", reason=worker.stopping)
+
+    async def _access(self, worker: Worker, conn: str) -> Access:
+        """What the call's connection may do.
+
+        Raises:
+            RelayError: kind Denied.
+        """
+        state = self._state
+        if state.rules and state.connections.find(conn) is None:
+            # The broker was restarted, and the front is about to announce its connections again.
+            await state.connections.announced(conn, ANNOUNCED)
+        access = state.access_of(worker, conn)
+        if access.refusal:
+            raise RelayError("Denied", reason=f"{worker.principal} has no access: {access.refusal}")
+        return access
+
+    async def _replay(self, worker: Worker, body: Body, identity: Body) -> Body | None:
+        """The answer to a call that repeats a key, None for the first one; it waits for that.
+
+        Raises:
+            RelayError: InvalidArguments, for a key that was used with other arguments; Frozen;
+                Busy, while the first call runs; EvidenceUnavailable.
+        """
+        state = self._state
+        window = state.settings["limits.replay"]
+        key = key_of(body["args"])
+        if not key or not window:
+            return None
+        if arguments.cost(body["args"], arguments.LARGE) <= arguments.LARGE:
+            digest = digest_of(body["args"])
+        else:
+            async with self._thread(worker.principal, large=True) as run:
+                digest = await run(digest_of, body["args"])
+        deadline = asyncio.get_running_loop().time() + REPEAT
+        while True:
+            entry = self._replays.find(worker.principal, body["tool"], key, digest, window)
+            if entry is None:
+                return None
+            if entry.outcome is not None:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await entry.ended.wait()
+                    continue
+            error = RelayError("Busy", reason=f"the first call with this key, {entry.call}, runs")
+            error.retry_after = 5
+            raise error
+        frozen = state.freezer.find(worker.principal, worker.id)
+        if frozen is not None:
+            raise RelayError("Frozen", reason=frozen.reason)
+        limit = state.settings["evidence.args_bytes"]
+        await state.trail.commit(
+            event="replay",
+            call_id=body["call"],
+            **identity,
+            tool=body["tool"],
+            decision="replay",
+            args=arguments.shown(body["args"], state.judge.redact, limit),
+            args_sha256=digest,
+            request_id=body.get("request_id"),
+            detail=entry.call,
+            status=entry.outcome["status"],
+        )
+        first = {"call": entry.call, "worker": entry.worker, **entry.outcome}
+        return {
+            "decision": "replay",
+            "tier": 0,
+            "mode": state.access_of(worker, body["conn"]).mode,
+            "enforcement": "none",
+            "reasons": [],
+            "hint": "",
+            "replay": first,
+        }
 
     def _begun_again(self, worker: Worker, call_id: str) -> None:
         """A worker that returned begins a call anew whose verdict it never got."""
@@ -160,14 +259,15 @@ class Admission:
         return RelayError("Protocol", reason=reason)
 
     async def _prepare(self, worker: Worker, body: Body) -> _Prepared:
-        if arguments.cost(body["args"], arguments.LIGHT) <= arguments.LIGHT:
+        waiting = self._typed.waiting(worker.id, body["tool"], body["args"])
+        if waiting + arguments.cost(body["args"], arguments.LIGHT) <= arguments.LIGHT:
             return self._judge(worker, body)
         large = arguments.cost(body["args"], arguments.LARGE) > arguments.LARGE
         async with self._thread(worker.principal, large) as run:
             for _ in range(4):
                 prepared: _Prepared = await run(self._judge, worker, body)
                 # What another call typed meanwhile would complete another line.
-                if prepared.judged == self._typed.whole(body["tool"], body["args"]):
+                if self._typed.stands(prepared.look):
                     return prepared
             raise RelayError("Busy", reason="the session is being typed into")
 
@@ -193,28 +293,43 @@ class Admission:
 
     async def explain(self, worker: Worker, tool: str, args: Body) -> Judgement:
         """The judgement on a call that is not made."""
-        access, judge = self._state.access(worker.principal), self._state.judge
+        access = self._state.access_of(worker)
         if arguments.cost(args, arguments.LIGHT) <= arguments.LIGHT:
-            return judge.decide(tool, args, access, [])
+            return self._decided(tool, args, access, [])
         async with self._thread(worker.principal, large=False) as run:
-            found: Judgement = await run(judge.decide, tool, args, access, [])
+            found: Judgement = await run(self._decided, tool, args, access, [])
             return found
+
+    def _decided(
+        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
+    ) -> Judgement:
+        judgement = self._state.judge.decide(tool, args, access, hosts)
+        refusal = access.refuses(tool, hosts) if judgement.allowed else ""
+        if not refusal:
+            return judgement
+        return judgement._replace(
+            allowed=False, enforcement="none", reasons=(refusal,), hint=UNGRANTED
+        )
 
     def _judge(self, worker: Worker, body: Body) -> _Prepared:
         state = self._state
         judge, limit = state.judge, state.settings["evidence.args_bytes"]
         hosts = body.get("hosts") or []
-        judged = self._typed.whole(body["tool"], body["args"])
-        access = state.access(worker.principal)
-        judgement = judge.decide(body["tool"], judged, access, hosts)
+        look = self._typed.look(worker.id, body["tool"], body["args"])
+        access = state.access_of(worker, body["conn"])
+        judgement = self._decided(body["tool"], look.args, access, hosts)
         reason = body.get("reason")
+        key = key_of(body["args"]) if state.settings["limits.replay"] else ""
         return _Prepared(
             arguments.describe(body["args"], judge.redact, limit),
             judgement,
             judge.told(judgement.reasons),
             arguments.shown(hosts, judge.redact, limit) if hosts else None,
             str(judge.redact(reason)) if reason else None,
-            judged,
+            look,
+            access,
+            key,
+            digest_of(body["args"]) if key else "",
         )
 
     async def _decide(
@@ -249,6 +364,15 @@ class Admission:
         if not judgement.allowed:
             state.trail.note(event="deny", **facts, decision="deny")
             return _verdict("deny", judgement)
+        try:
+            self._hold(worker, call_id, tool, prepared)
+        except RelayError as error:
+            state.floods.record(
+                f"worker {worker.id}",
+                event="deny",
+                **(facts | {"decision": "deny", "reasons": [error.message]}),
+            )
+            raise
         call = LiveCall(
             id=call_id,
             conn=body["conn"],
@@ -261,7 +385,6 @@ class Admission:
         )
         # Entered before its record, so that whatever ends the worker meanwhile finds it.
         state.calls.add(call)
-        self._typed.sent(tool, body["args"])
         try:
             await state.trail.commit(event="intent", **facts, decision="allow")
         except EvidenceError as error:
@@ -274,6 +397,34 @@ class Admission:
             raise
         state.changed()
         return self._admitted(call, worker, judgement)
+
+    def _hold(self, worker: Worker, call: str, tool: str, prepared: _Prepared) -> None:
+        """Take what a call that is about to run uses up.
+
+        Raises:
+            RelayError: kind OverBudget, Busy or EvidenceUnavailable; nothing was taken.
+        """
+        state, principal = self._state, worker.principal
+        window = state.settings["limits.replay"]
+        if prepared.key and self._replays.find(
+            principal, tool, prepared.key, prepared.digest, window
+        ):
+            raise RelayError("Busy", reason="another call with this idempotency key came first")
+        state.budgets.admit(
+            principal,
+            Limits.of(state.settings, prepared.access.budgets),
+            state.calls.count_principal(principal),
+            sensitive=tool in SENSITIVE or prepared.judgement.tier >= Tier.IRREVERSIBLE,
+        )
+        self._typed.begin(prepared.look, call)
+        try:
+            if prepared.key:
+                self._replays.begin(
+                    principal, tool, prepared.key, prepared.digest, call, worker.id, window
+                )
+        except RelayError:
+            self._typed.end(call, typed=False)
+            raise
 
     def _admitted(self, call: LiveCall, worker: Worker, judgement: Judgement) -> Body:
         """The verdict, unless something came between the intent and now."""
@@ -292,6 +443,8 @@ class Admission:
         raise RelayError("Cancelled", reason=reason)
 
     def _never_ran(self, call: LiveCall, reason: str) -> None:
+        self._typed.end(call.id, typed=False)
+        self._replays.never_ran(call.id)
         self._state.trail.note(
             event="outcome", **call.facts, status="cancelled", error=f"nothing ran: {reason}"
         )
@@ -330,6 +483,9 @@ class Admission:
             )
             return {}
         state.calls.remove(call)
+        self._typed.end(call.id, typed=True if body["status"] == "ok" else None)
+        state.budgets.charge(call.principal, body.get("cpu_ms"), body.get("bytes"))
+        self._replays.ended(call.id, {"status": body["status"], **facts})
         self._ended[worker.id, call.id] = None
         if len(self._ended) > ENDED:
             self._ended.popitem(last=False)
@@ -344,9 +500,19 @@ class Admission:
             raise failure from None
         return {}
 
+    def restore(self, running: Iterable[str]) -> None:
+        """Take over the idempotency keys that a former broker left; `running`: its open calls."""
+        self._replays.restore(running, self._state.settings["limits.replay"])
+
+    def gone(self, worker: Worker) -> None:
+        """A worker ended, with its sessions."""
+        self._typed.gone(worker.id)
+
     def interrupted(self, call: LiveCall, reason: str) -> None:
         """Record that a call ended with its worker, in a way that nobody saw."""
         if self._state.calls.remove(call):
+            self._typed.end(call.id, typed=None)
+            self._replays.ended(call.id, {"status": "interrupted", "error": reason})
             self._state.trail.note(
                 event="interrupted",
                 **call.facts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -30,6 +32,10 @@ class Connection:
     posture: str
     front: Link | None
     """None while the front that announced it is restarting."""
+    groups: frozenset[int] = frozenset()
+    """Of the process and of its account; see `principals.account_groups`."""
+    claimed: str | None = None
+    """The name alone that the client claims; None until it has said one."""
     client: str = ""
     """Name and version that the client claims; recorded, never trusted."""
     protocol: str = ""
@@ -69,6 +75,7 @@ class Connections:
     def __init__(self) -> None:
         self._all: dict[str, Connection] = {}
         self._users: Counter[str] = Counter()
+        self._arrivals: dict[str, asyncio.Event] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -125,6 +132,19 @@ class Connections:
         assert connection.id not in self._all
         self._all[connection.id] = connection
         self._users[connection.principal.name] += 1
+        if connection.id in self._arrivals:
+            self._arrivals.pop(connection.id).set()
+
+    async def announced(self, conn: str, seconds: float) -> None:
+        """Wait for a connection to be entered, at most `seconds`."""
+        if conn in self._all:
+            return
+        event = self._arrivals.setdefault(conn, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        if self._arrivals.get(conn) is event:
+            del self._arrivals[conn]
 
     def remove(self, conn: str) -> Connection | None:
         """Take a connection out."""

@@ -12,9 +12,10 @@ from typing import Any
 from ..wire.errors import RelayError
 from ..wire.link import Link
 from ..wire.messages import VERSION
+from .authority import Authority
 from .connections import Connection
 from .peer import Peer
-from .principals import principal_of
+from .principals import account_groups, principal_of
 from .state import State
 
 Body = dict[str, Any]
@@ -35,8 +36,9 @@ class FrontDesk:
         local: whether the front is in this very process, where there is no client's socket.
     """
 
-    def __init__(self, state: State, *, local: bool = False) -> None:
+    def __init__(self, state: State, authority: Authority, *, local: bool = False) -> None:
         self._state = state
+        self._authority = authority
         self._local = local
         self.requests = {
             "hello_front": self.hello,
@@ -65,6 +67,7 @@ class FrontDesk:
         peer = self._client(fds[0])
         # Names come from NSS, which may ask a network service.
         principal = await asyncio.to_thread(principal_of, peer.uid)
+        groups = await asyncio.to_thread(account_groups, principal.user, peer)
         posture = await asyncio.to_thread(state.accounts.posture)
         wanted = body.get("conn", "")
         known = state.connections.find(wanted) if wanted else None
@@ -98,8 +101,13 @@ class FrontDesk:
             transport=body["transport"],
             address=body.get("address", ""),
             posture=posture,
+            groups=groups,
             front=link,
         )
+        try:
+            access = self._authority.check(connection)
+        except RelayError as error:
+            raise self._refuse(peer, error.message, error) from None
         state.connections.add(connection)
         state.trail.note(
             event="connect",
@@ -111,8 +119,12 @@ class FrontDesk:
             posture=connection.posture,
             what="resumed" if wanted else None,
             detail=f"unit {peer.unit}" if peer.unit else None,
+            reasons=[access.rule] if access.rule else None,
         )
         state.changed()
+        if wanted and state.rules:
+            # Its worker, which was here before it, gets to know what it may do.
+            self._authority.reconsider(connection)
         return self._reply(connection)
 
     def _client(self, fd: int) -> Peer:
@@ -149,7 +161,7 @@ class FrontDesk:
             "principal": principal.name,
             "user": principal.user,
             "posture": connection.posture,
-            **self._state.access(principal.name).as_wire(),
+            **self._state.access(connection).as_wire(),
         }
 
     def _mine(self, link: Link, conn: str) -> Connection:
@@ -165,6 +177,7 @@ class FrontDesk:
             connection = self._mine(link, body["conn"])
         except RelayError:
             return
+        connection.claimed = body["name"]
         connection.client = " ".join(filter(None, (body["name"], body["version"])))[:256]
         connection.protocol = body["protocol"]
         self._state.floods.record(
@@ -173,6 +186,8 @@ class FrontDesk:
             **connection.facts(),
             detail=f"protocol {connection.protocol}",
         )
+        if self._state.rules:
+            self._authority.reconsider(connection)
 
     async def ticket(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Give a ticket with which a new worker speaks for a connection."""
@@ -227,9 +242,10 @@ class FrontDesk:
         connection = self._mine(link, body["conn"])
         principal = connection.principal.name
         frozen = state.freezer.find(principal, "", 0)
+        access = state.access(connection)
         facts = connection.facts() | {
             "tier": 0,
-            "mode": state.access(principal).mode,
+            "mode": access.mode,
             "what": body["what"],
             "detail": str(state.judge.redact(body["name"])),
         }
@@ -237,6 +253,9 @@ class FrontDesk:
             reason = f"frozen: {frozen.reason}"
             state.trail.note(event="observe", **facts, decision="deny", reasons=[reason])
             return {"allowed": False, "reason": reason[:4096]}
+        if access.refusal:
+            state.trail.note(event="observe", **facts, decision="deny", reasons=[access.refusal])
+            return {"allowed": False, "reason": access.refusal[:4096]}
         await state.trail.commit(event="observe", **facts, decision="allow")
         return {"allowed": True, "reason": ""}
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from ..policy import Mode, RuleError, Rules, Tier, admit, classify_call, rule_texts
+from ..policy.toolgroups import GROUP_OF
 from ..wire.errors import RelayError
-from .groups import GROUPS
 from .principals import Access
 
 REASON = 512
@@ -63,7 +63,7 @@ class Judge:
     ) -> Judgement:
         """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order."""
         verdict = classify_call(tool, args)
-        group = GROUPS.get(tool, "")
+        group = GROUP_OF.get(tool, "")
         if group in self._disabled:
             reason = f"tool group {group} is switched off (tools.disabled)"
             return Judgement(False, int(verdict.tier), access.mode, "none", (reason,), "")

@@ -12,10 +12,12 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ..policy.access import Grant, host_allowed
 from ..wire.errors import RelayError
 from .peer import Peer, PeerError, of
 
@@ -32,6 +34,7 @@ POSTURE_DROP_IN = "/etc/systemd/system/relay-shell-worker@.service.d/50-posture.
 
 _USER = re.compile(r"^User=(\S+)$", re.MULTILINE)
 _COMMAND_CGROUP = re.compile(r"(^|/)(call|session)-")
+_ALL = Grant()
 _NAME = re.compile(r"[^\s/:\x00-\x1f\x7f]{1,128}")
 
 
@@ -45,12 +48,34 @@ class Principal(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What a principal may do; sent to front and worker as it is."""
+    """What a connection may do; mode, ceiling and groups are told to front and worker."""
 
     mode: str
     ceiling: int
     groups: tuple[str, ...]
-    """Tool groups that exist for the principal; "*" is all of them."""
+    """Tool groups and single tools that exist for the connection; "*" is all of them."""
+    refusal: str = ""
+    """Why it may do nothing at all, "" if it may."""
+    pending: bool = False
+    """Whether the refusal may be lifted once the client has said what it is."""
+    rule: str = ""
+    """The rule of access.toml that decided, "" if there are none."""
+    tools: frozenset[str] | None = None
+    """Tools that it may call; None is all of them."""
+    hosts: tuple[str, ...] | None = None
+    budgets: Mapping[str, int] = MappingProxyType({})
+
+    def refuses(self, tool: str, hosts: Sequence[object]) -> str:
+        """Why a call of this tool for these hosts is outside the grant, "" if it is inside."""
+        if self.refusal:
+            return self.refusal
+        if self.tools is not None and tool not in self.tools:
+            return f"{self.rule} does not grant the tool {tool}"
+        if self.hosts is not None:
+            for host in hosts:
+                if not isinstance(host, str) or not host_allowed(host, self.hosts):
+                    return f"{self.rule} does not grant the host {str(host)[:128]}"
+        return ""
 
     def as_wire(self) -> dict[str, Any]:
         return {"mode": self.mode, "ceiling": self.ceiling, "groups": list(self.groups)}
@@ -211,9 +236,34 @@ def principal_of(uid: int) -> Principal:
     return Principal(f"unix:{user}", user, uid)
 
 
-def access_of(settings: Mapping[str, Any]) -> Access:
-    """What every principal may do by the settings; rules by identity narrow it."""
-    return Access(settings["policy.mode"], settings["policy.ceiling"], ("*",))
+def account_groups(user: str, peer: Peer) -> frozenset[int]:
+    """The groups of a client: those of its process, and those of its account.
+
+    A process can drop groups (a container of its own user can even drop all), so that a rule that
+    narrows a group looks at the account as well. Reads NSS: not for the loop.
+    """
+    groups = {peer.gid, *peer.groups}
+    if not user.startswith("#"):
+        with contextlib.suppress(OSError):
+            groups.update(os.getgrouplist(user, peer.gid))
+    return frozenset(groups)
+
+
+def access_of(settings: Mapping[str, Any], grant: Grant = _ALL) -> Access:
+    """What a connection may do by the settings and by the grant of its rule."""
+    tools: tuple[str, ...] = ("*",) if grant.tools is None else tuple(sorted(grant.tools))
+    ceiling = settings["policy.ceiling"]
+    return Access(
+        grant.mode or settings["policy.mode"],
+        ceiling if grant.ceiling is None else min(ceiling, grant.ceiling),
+        () if grant.refusal else tools,
+        grant.refusal,
+        grant.pending,
+        grant.rule,
+        grant.tools,
+        grant.hosts,
+        grant.budgets,
+    )
 
 
 def _refused(reason: str) -> RelayError:

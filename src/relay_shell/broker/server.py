@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from ..evidence.errors import EvidenceError
 from ..evidence.pulse import Pulse
 from ..evidence.writer import Writer
+from ..policy.access import FILE, AccessRules
 from ..wire.errors import RelayError
 from ..wire.link import Link, NoticeHandler, RequestHandler
 from ..wire.messages import LARGE
 from .admission import Admission
+from .authority import Authority, identities
 from .floods import Floods
 from .freeze import Freezer
 from .front_desk import FrontDesk
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..config.settings import Settings
     from ..evidence.journal import Journal
+    from ..policy.access import Who
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Broker:
         accounts: who our own processes are; this very process if None.
         journal: where records go beside the file; None for nowhere.
         local: whether front and worker are in this very process.
+        rules: those of access.toml; none if None.
 
     Raises:
         RelayError: kind Config, if it cannot work with these settings and directories.
@@ -79,6 +83,7 @@ class Broker:
         accounts: Accounts | None = None,
         journal: Journal | None = None,
         local: bool = False,
+        rules: AccessRules | None = None,
     ) -> None:
         judge = Judge(settings, redact or redactor())
         state_dir, runtime = Path(settings["paths.state"]), settings["paths.runtime"]
@@ -108,11 +113,13 @@ class Broker:
             workers=Workers(runtime),
             judge=judge,
             floods=Floods(trail.note),
+            rules=rules or AccessRules(),
         )
         self._admission = Admission(self.state)
         self._history = History(settings["paths.audit"])
-        self._front = FrontDesk(self.state, local=local)
         self._worker = WorkerDesk(self.state, self._admission, self._history, local=local)
+        self._authority = Authority(self.state, self._worker.stop)
+        self._front = FrontDesk(self.state, self._authority, local=local)
         self._operators = Operators(self.state, self._worker, self._history)
         self._pending = Pending()
         self._strangers = Pending(STRANGERS, 1.0)
@@ -131,10 +138,16 @@ class Broker:
             uid=os.getuid(),
             mode=state.settings["policy.mode"],
             detail=f"instance {state.instance}",
-            facts={"config_sha256": state.config_hash()},
+            facts={
+                "config_sha256": state.config_hash(),
+                "access_sha256": state.rules.sha256,
+                "access_rules": len(state.rules),
+            },
         )
         self._restored = writer.trouble is None
         self._worker.restore(writer.unfinished)
+        if state.rules:
+            self._authority.reconsider_all(identities(state))
         self._pulse = Pulse(writer, *self._rhythm())
 
     def _rhythm(self) -> tuple[int, int]:
@@ -317,9 +330,23 @@ class Broker:
 
     # ---- reload, end ---------------------------------------------------------------------
 
-    def reload(self, settings: Settings, judge: Judge) -> None:
-        """Put validated settings in force and tell every peer what changed for it."""
+    def reload(
+        self,
+        settings: Settings,
+        judge: Judge,
+        rules: AccessRules | None = None,
+        parked: Mapping[str, Who] | None = None,
+    ) -> None:
+        """Put validated settings and rules in force and tell every peer what changed for it.
+
+        Args:
+            rules: those of access.toml; the ones in force stay if None.
+            parked: see `Authority.reconsider_all`.
+        """
         state = self.state
+        ruled = rules is not None and rules.rules != state.rules.rules
+        if rules is not None:
+            state.rules = rules
         applied, waiting = state.settings.changed(settings)
         state.settings = state.settings.reloaded(settings)
         state.judge = judge
@@ -337,12 +364,14 @@ class Broker:
             mode=state.settings["policy.mode"],
             facts={
                 "config_sha256": state.config_hash(),
-                "changed": applied,
+                "access_sha256": state.rules.sha256,
+                "access_rules": len(state.rules),
+                "changed": [*applied, FILE] if ruled else applied,
                 "needs_restart": waiting,
             },
         )
-        if applied:
-            self._push()
+        if applied or ruled:
+            self._push(parked or {})
         state.changed()
 
     def refuse_reload(self, reason: str) -> None:
@@ -362,23 +391,15 @@ class Broker:
         except EvidenceError as error:
             logger.error("%s", error.message)
 
-    def _push(self) -> None:
+    def _push(self, parked: Mapping[str, Who]) -> None:
         state = self.state
         for worker in state.workers:
-            if worker.link is not None:
-                access = state.access(worker.principal).as_wire()
-                body = {"settings": state.settings.subset("worker"), **access}
-                with contextlib.suppress(RelayError):
-                    worker.link.notify("settings", body)
+            self._authority.tell(worker)
         for link in list(self._greetings):
             if link.peer == "front" and link.greeted:
                 with contextlib.suppress(RelayError):
                     link.notify("front_settings", {"settings": state.settings.subset("front")})
-        for connection in state.connections:
-            if connection.front is not None:
-                access = state.access(connection.principal.name).as_wire()
-                with contextlib.suppress(RelayError):
-                    connection.front.notify("access", {"conn": connection.id, **access})
+        self._authority.reconsider_all(parked)
 
     async def close(self, reason: str = "stopped") -> None:
         """End all links, record the stop, and make the record durable. Idempotent.

@@ -10,9 +10,11 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, Problem
+from ..policy.access import AccessRules, Who
 from ..wire import notify
 from ..wire.errors import RelayError
+from .authority import identities
 from .judge import Judge
 from .server import Broker
 
@@ -32,11 +34,15 @@ class Service:
 
     Args:
         load: reads the settings anew; raises ConfigError.
+        load_access: reads access.toml anew; raises ConfigError.
     """
 
-    def __init__(self, broker: Broker, load: Load) -> None:
+    def __init__(
+        self, broker: Broker, load: Load, load_access: Callable[[], AccessRules] = AccessRules
+    ) -> None:
         self._broker = broker
         self._load = load
+        self._load_access = load_access
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._reason = ""
@@ -99,7 +105,7 @@ class Service:
         # logrotate reloads so that the record goes on in the new file, whatever the settings say.
         broker.reopen()
         try:
-            settings, judge = await asyncio.to_thread(self._read)
+            found = await asyncio.to_thread(self._read)
         except (ConfigError, RelayError) as error:
             reason = error.message if isinstance(error, RelayError) else str(error)
             broker.refuse_reload(reason)
@@ -107,11 +113,24 @@ class Service:
             logger.exception("reload failed")
             broker.refuse_reload(f"{type(error).__name__}: {error}")
         else:
-            broker.reload(settings, judge)
+            broker.reload(*found)
 
-    def _read(self) -> tuple[Settings, Judge]:
-        settings = self._load()
-        return settings, Judge(settings, self._broker.state.judge.redact)
+    def _read(self) -> tuple[Settings, Judge, AccessRules, dict[str, Who]]:
+        problems: list[Problem] = []
+        settings, rules = None, None
+        try:
+            settings = self._load()
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            rules = self._load_access()
+        except ConfigError as error:
+            problems += error.problems
+        if settings is None or rules is None:
+            raise ConfigError(problems)
+        state = self._broker.state
+        judge = Judge(settings, state.judge.redact)
+        return settings, judge, rules, identities(state) if rules else {}
 
     # ---- telling the manager -------------------------------------------------------------
 

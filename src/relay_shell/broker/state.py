@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..evidence import canonical
+from ..policy.access import AccessRules, Grant, Who
+from .budgets import Budgets
 from .calls import Calls
-from .connections import Connections
+from .connections import Connection, Connections
 from .floods import Floods
 from .freeze import Freezer
 from .judge import Judge
 from .principals import Access, Accounts, access_of
 from .tickets import Tickets, secret
 from .trail import Trail
-from .workers import Workers
+from .workers import Worker, Workers
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
+
+
+def who(connection: Connection) -> Who:
+    """The identity that rules ask for."""
+    return Who(connection.principal.user, connection.groups, client=connection.claimed)
 
 
 @dataclass(slots=True)
@@ -37,6 +44,8 @@ class State:
     tickets: Tickets = field(default_factory=Tickets)
     connections: Connections = field(default_factory=Connections)
     calls: Calls = field(default_factory=Calls)
+    rules: AccessRules = field(default_factory=AccessRules)
+    budgets: Budgets = field(default_factory=Budgets)
     instance: str = field(default_factory=lambda: secret()[:16])
     """Differs after each start, so that a peer sees that it speaks to another process."""
     since: float = field(default_factory=time.time)
@@ -49,9 +58,22 @@ class State:
     changed: Callable[[], None] = lambda: None
     """Called when what `systemctl status` shows may have changed."""
 
-    def access(self, principal: str) -> Access:
-        """What a principal may do by the settings in force."""
-        return access_of(self.settings)
+    def access(self, connection: Connection) -> Access:
+        """What a connection may do by the settings and rules in force."""
+        return access_of(self.settings, self.rules.find(who(connection)))
+
+    def access_of(self, worker: Worker, conn: str = "") -> Access:
+        """What a worker's call for a connection may do; its latest connection if none is named.
+
+        While there are rules, a connection that is not known here (after a restart, until its
+        front has announced it) has no identity, and may do nothing.
+        """
+        for name in (conn,) if conn else reversed(worker.conns):
+            connection = self.connections.find(name)
+            if connection is not None and connection.principal.name == worker.principal:
+                return self.access(connection)
+        grant = Grant("its connection is not known") if self.rules else Grant()
+        return access_of(self.settings, grant)
 
     def config_hash(self) -> str:
         """SHA-256 of all settings in force."""
@@ -94,6 +116,7 @@ class State:
             "mode": self.settings["policy.mode"],
             "ceiling": self.settings["policy.ceiling"],
             "config_sha256": self.config_hash(),
+            "access_rules": len(self.rules),
             "reload_error": self.reload_error,
             "needs_restart": self.needs_restart,
             "connections": [row.as_status() for row in self.connections],

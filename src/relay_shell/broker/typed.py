@@ -2,55 +2,227 @@
 
 A shell runs lines, not messages: `rm -r` and ` /` in two messages are one command. So the text
 that waits for its line end is kept for each session, and judged together with what follows.
+
+Of messages that are under way at once the order in which they reach the terminal is not known, and
+of one that failed it is not known whether it did. So every state that the session can be in is
+kept: what waits there, and which messages are still to be typed.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from ..policy.keystrokes import Line, characters, press
+from ..wire.errors import RelayError
 
 TOOL = "session_send"
-SESSIONS = 4096
-LINE = 4096
-"""Characters kept; the terminal's own line buffer holds no more (termios(3), canonical mode)."""
 
-TOO_LONG = "\N{FULL BLOCK}" * (64 * 1024 + 1)
-"""Stands for a line that is not kept: longer than what is judged at all."""
+AT_ONCE = 3
+"""Messages under way at once to one session; their orders are judged."""
+
+STATES = 64
+READINGS = 8
+"""States of one session, and readings of its input, that are told apart."""
+
+SESSIONS = 1024
+TEXT = 256 * 1024
+"""Sessions of one worker with unfinished input, and characters of it."""
+
+
+class _State(NamedTuple):
+    line: Line
+    coming: frozenset[str]
+    """Calls whose text has not been typed yet."""
+
+
+_EMPTY = frozenset((_State(Line(), frozenset()),))
+
+
+class _Session:
+    """One session's input."""
+
+    __slots__ = ("live", "states", "version")
+
+    def __init__(self) -> None:
+        self.states: frozenset[_State] = _EMPTY
+        self.live: dict[str, str] = {}
+        """Text of the calls under way."""
+        self.version = 0
+
+    @property
+    def size(self) -> int:
+        return sum(len(state.line.text) for state in self.states)
+
+
+class Look(NamedTuple):
+    """What is judged of a call."""
+
+    args: Mapping[str, Any]
+    """The arguments; for session_send with `lines`, each text that a shell could come to read,
+    and `edited`, whether keys were pressed that leave a line which cannot be known."""
+    session: tuple[str, str] | None = None
+    version: int = 0
+    typed: str = ""
 
 
 class Typed:
-    """Unfinished lines by session handle; the sessions longest unused are forgotten first."""
+    """Unfinished input by worker and session handle."""
 
     def __init__(self) -> None:
-        self._pending: OrderedDict[str, str] = OrderedDict()
+        self._workers: dict[str, dict[str, _Session]] = {}
+        self._calls: dict[str, tuple[str, str]] = {}
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return sum(map(len, self._workers.values()))
 
-    def whole(self, tool: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The arguments to judge: those of the call, and the line that they complete."""
+    def look(self, worker: str, tool: str, args: Mapping[str, Any]) -> Look:
+        """What to judge of a call; nothing is changed. May run in a thread.
+
+        Raises:
+            RelayError: kind Busy, for too many messages to one session at once.
+        """
         if tool != TOOL:
-            return args
-        pending = self._pending.get(str(args.get("session")), "")
-        return {**args, "text": _text(args), "pending": pending}
+            return Look(args)
+        typed = characters(args)
+        if typed is None:
+            return Look(args)
+        handle = str(args.get("session"))[:256]
+        session = self._workers.get(worker, {}).get(handle)
+        if session is None:
+            session = _Session()
+        version = session.version
+        lines: set[Line] = set()
+        _close(_with(session.states, ""), {**session.live, "": typed}, lines)
+        own = ("program", "pending", "lines", "edited")
+        judged = {
+            **{name: value for name, value in args.items() if name not in own},
+            "lines": sorted({line.text for line in lines if line.text}),
+            "edited": any(line.unknown for line in lines),
+        }
+        return Look(judged, (worker, handle), version, typed)
 
-    def sent(self, tool: str, args: Mapping[str, Any]) -> None:
-        """Keep what an admitted call leaves on the line."""
+    def waiting(self, worker: str, tool: str, args: Mapping[str, Any]) -> int:
+        """Characters that wait in the session that a call types into."""
         if tool != TOOL:
+            return 0
+        session = self._workers.get(worker, {}).get(str(args.get("session"))[:256])
+        return session.size if session is not None else 0
+
+    def stands(self, look: Look) -> bool:
+        """Whether nothing was typed into the session since the look."""
+        if look.session is None:
+            return True
+        worker, handle = look.session
+        session = self._workers.get(worker, {}).get(handle)
+        return (session.version if session is not None else 0) == look.version
+
+    def begin(self, look: Look, call: str) -> None:
+        """Enter an admitted call: its text is under way.
+
+        Raises:
+            RelayError: kind Busy, for too much unfinished input.
+        """
+        if look.session is None:
             return
-        session = str(args.get("session"))[:256]
-        text = _text(args)
-        if not isinstance(text, str):
+        worker, handle = look.session
+        sessions = self._workers.setdefault(worker, {})
+        session = sessions.get(handle) or _Session()
+        room = len(sessions) + (handle not in sessions) <= SESSIONS
+        if len(session.live) >= AT_ONCE:
+            raise RelayError("Busy", reason=f"{AT_ONCE} messages to {handle[:64]} are under way")
+        live = {**session.live, call: look.typed}
+        states = _close(_with(session.states, call), live, set())
+        size = sum(len(state.line.text) for state in states)
+        if not room or size + sum(s.size for s in sessions.values()) > TEXT:
+            if not sessions:
+                del self._workers[worker]
+            raise RelayError("Busy", reason="too much unfinished input; enter or abandon some")
+        session.states, session.live = states, live
+        session.version += 1
+        sessions[handle] = session
+        self._calls[call] = look.session
+
+    def end(self, call: str, *, typed: bool | None) -> None:
+        """A call ended.
+
+        Args:
+            typed: whether its text has reached the terminal: True for all of it, False for none,
+                None where that is not known.
+        """
+        place = self._calls.pop(call, None)
+        session = self._workers.get(place[0], {}).get(place[1]) if place else None
+        if place is None or session is None:
             return
-        line = (self._pending.pop(session, "") + text).replace("\r", "\n")
-        rest = line.rpartition("\n")[2]
-        if rest:
-            self._pending[session] = rest if len(rest) <= LINE else TOO_LONG
-        while len(self._pending) > SESSIONS:
-            self._pending.popitem(last=False)
+        del session.live[call]
+        session.version += 1
+        if typed:
+            left = {state for state in session.states if call not in state.coming}
+        elif typed is not None:
+            left = {
+                _State(state.line, state.coming - {call})
+                for state in session.states
+                if call in state.coming
+            }
+        else:
+            # None of it, all of it, or the beginning.
+            left = {
+                _State(Line(state.line.text, True), state.coming - {call})
+                for state in session.states
+            }
+        session.states = _bounded(left)
+        if not session.live and session.states == _EMPTY:
+            sessions = self._workers[place[0]]
+            del sessions[place[1]]
+            if not sessions:
+                del self._workers[place[0]]
+
+    def gone(self, worker: str) -> None:
+        """A worker ended, and its sessions with it."""
+        self._workers.pop(worker, None)
+        for call in [call for call, place in self._calls.items() if place[0] == worker]:
+            del self._calls[call]
 
 
-def _text(args: Mapping[str, Any]) -> Any:
-    text = args.get("text", "")
-    return text + "\n" if isinstance(text, str) and args.get("submit") is True else text
+def _with(states: frozenset[_State], call: str) -> set[_State]:
+    return {_State(state.line, state.coming | {call}) for state in states}
+
+
+def _close(states: set[_State], live: Mapping[str, str], lines: set[Line]) -> frozenset[_State]:
+    """Every state that can be reached by typing what is under way, in any order.
+
+    `lines` gets every text that is read on the way.
+    """
+    reached = set(states)
+    waiting = list(states)
+    while waiting:
+        state = waiting.pop()
+        for call in state.coming:
+            judged, left = press(state.line, live[call])
+            lines.update(judged)
+            for line in left:
+                after = _State(line, state.coming - {call})
+                if after not in reached:
+                    reached.add(after)
+                    waiting.append(after)
+        if len(reached) > STATES * READINGS:
+            raise RelayError("Busy", reason="too many messages to the session are under way")
+    return _bounded(reached)
+
+
+def _bounded(states: set[_State]) -> frozenset[_State]:
+    """At most `READINGS` for each set of calls: the longest, and the one that waits for nothing."""
+    kept: set[_State] = set()
+    for coming in {state.coming for state in states}:
+        same = sorted(
+            (state for state in states if state.coming == coming),
+            key=lambda state: (len(state.line.text), state.line),
+            reverse=True,
+        )
+        if len(same) > READINGS:
+            same = [
+                _State(Line(state.line.text, True), coming)
+                for state in (*same[: READINGS - 1], same[-1])
+            ]
+        kept.update(same)
+    return frozenset(kept)

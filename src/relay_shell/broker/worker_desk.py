@@ -82,6 +82,9 @@ class WorkerDesk:
         self._attach(worker, link)
         if "ticket" not in body:
             self._claim(worker, body.get("calls", []))
+        if worker.stopping:
+            # It was told while it had no link.
+            asyncio.get_running_loop().call_soon(self.stop, worker, worker.stopping)
         self._state.changed()
         state = self._state
         return {
@@ -91,7 +94,7 @@ class WorkerDesk:
             "user": worker.user,
             "posture": worker.posture,
             "settings": state.settings.subset("worker"),
-            **state.access(worker.principal).as_wire(),
+            **state.access_of(worker).as_wire(),
         }
 
     def _enter(self, link: Link, found: Peer, posture: str, ticket: str) -> tuple[Worker, str]:
@@ -226,6 +229,9 @@ class WorkerDesk:
         limit = state.settings["evidence.args_bytes"]
         facts = arguments.shown(body["facts"], state.judge.redact, limit)
         session = what.startswith("session")
+        if what == "session_end":
+            told = body["facts"]
+            state.budgets.charge(worker.principal, told.get("cpu_ms"), told.get("bytes"))
         state.floods.record(
             f"worker {worker.id}",
             event="session" if session else "note",
@@ -310,6 +316,7 @@ class WorkerDesk:
         if worker.pidfd >= 0:
             asyncio.get_running_loop().remove_reader(worker.pidfd)
         state.workers.remove(worker)
+        self._admission.gone(worker)
         state.floods.end(f"worker {worker.id}")
         state.trail.note(
             event="worker",
@@ -339,6 +346,7 @@ class WorkerDesk:
         living, lost = state.workers.restore()
         for ident, reason in lost:
             state.trail.note(event="worker", worker=ident, what="lost", detail=reason)
+        self._admission.restore(str(intent["call_id"]) for intent in unfinished)
         self.restore_calls(unfinished)
         loop = asyncio.get_running_loop()
         for worker in living:

@@ -7,15 +7,21 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from .. import config
 from ..wire.errors import RelayError
 from .parser import Subparsers, add_json
 from .term import Style, safe
 
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from ..policy.access import AccessRules
+
 DESCRIPTION = """\
 Read the configuration as the broker would: relay-shell.toml, relay-shell.d/*.toml in the order of
-their names, then RELAY_SHELL_* in the environment. relay-shell.toml(5) lists every setting."""
+their names, then RELAY_SHELL_* in the environment. relay-shell.toml(5) lists every setting.
+'check' also reads access.toml, the rules by identity."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -45,9 +51,32 @@ def _root(args: argparse.Namespace) -> str:
     return args.root or os.environ.get("RELAY_SHELL_CONFIG") or config.ROOT
 
 
+def _load(root: str) -> tuple[Settings, AccessRules]:
+    """Settings and access rules.
+
+    Raises:
+        ConfigError: with the problems of both.
+    """
+    from ..broker.access_file import load_access
+
+    problems: list[config.Problem] = []
+    settings, rules = None, None
+    try:
+        settings = config.load(root)
+    except config.ConfigError as error:
+        problems += error.problems
+    try:
+        rules = load_access(root)
+    except config.ConfigError as error:
+        problems += error.problems
+    if settings is None or rules is None:
+        raise config.ConfigError(problems)
+    return settings, rules
+
+
 def _check(args: argparse.Namespace) -> int:
     try:
-        settings = config.load(_root(args))
+        settings, rules = _load(_root(args))
     except config.ConfigError as error:
         if not args.json:
             raise
@@ -56,10 +85,12 @@ def _check(args: argparse.Namespace) -> int:
         return error.exit_status
     changed = [name for name in settings if settings.source(name) != "default"]
     if args.json:
-        print(json.dumps({"ok": True, "problems": [], "changed": changed}))
+        found = {"ok": True, "problems": [], "changed": changed, "access_rules": len(rules)}
+        print(json.dumps(found))
         return 0
-    print(f"{_root(args)}: {Style()('ok', 'green')}, {len(changed)} setting(s) changed")
-    if changed:
+    ruled = f", {len(rules)} access rule(s)" if rules else ""
+    print(f"{_root(args)}: {Style()('ok', 'green')}, {len(changed)} setting(s) changed{ruled}")
+    if changed or rules:
         print("systemctl reload relay-shell puts them in force")
     restart = [name for name in changed if not config.TABLE[name].reload]
     if restart:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..broker.server import Broker
     from ..config.settings import Settings
     from ..front.app import Front
+    from ..policy.access import AccessRules
     from ..worker.worker import Worker
 
 SLOTS = 64
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import logging
 
+    from ..broker.access_file import load_access
     from ..config import load
 
     # stdout belongs to the protocol: whatever else writes to descriptor 1 goes to stderr.
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="relay-shell: %(message)s", stream=sys.stderr)
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
     settings = load(args.config, os.environ)
-    return asyncio.run(_serve(settings, 0, stdout))
+    return asyncio.run(_serve(settings, load_access(args.config), 0, stdout))
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
@@ -108,7 +110,7 @@ def placed(settings: Settings, home: Path, slot: int) -> Settings:
     return Settings(values, {key: settings.source(key) for key in settings})
 
 
-def open_broker(settings: Settings, home: Path) -> Broker:
+def open_broker(settings: Settings, home: Path, rules: AccessRules | None = None) -> Broker:
     """A broker on the first record of this user that no other program writes.
 
     Raises:
@@ -122,7 +124,7 @@ def open_broker(settings: Settings, home: Path) -> Broker:
         here = placed(settings, home, slot)
         journal = Journal(here["evidence.journal"], here["evidence.spool_bytes"])
         try:
-            return Broker(here, journal=journal, local=True)
+            return Broker(here, journal=journal, local=True, rules=rules)
         except EvidenceError as error:
             if error.cause != "locked" or here["paths.state"] == settings["paths.state"]:
                 raise
@@ -175,9 +177,11 @@ class Standalone:
 
 
 @contextlib.asynccontextmanager
-async def standalone(settings: Settings, home: Path) -> AsyncIterator[Standalone]:
+async def standalone(
+    settings: Settings, home: Path, rules: AccessRules | None = None
+) -> AsyncIterator[Standalone]:
     """The roles running, and stopped at the end."""
-    composed = Standalone(open_broker(settings, home))
+    composed = Standalone(open_broker(settings, home, rules))
     try:
         await composed.front.start()
         yield composed
@@ -185,7 +189,7 @@ async def standalone(settings: Settings, home: Path) -> AsyncIterator[Standalone
         await composed.stop("the program ends")
 
 
-async def _serve(settings: Settings, stdin: int, stdout: int) -> int:
+async def _serve(settings: Settings, rules: AccessRules, stdin: int, stdout: int) -> int:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
 
@@ -195,7 +199,7 @@ async def _serve(settings: Settings, stdin: int, stdout: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, end, 128 + number)
-    async with standalone(settings, state_home(os.environ)) as composed:
+    async with standalone(settings, state_home(os.environ), rules) as composed:
         ours, theirs = socket.socketpair()
         client = composed.front.accept(theirs)
         if client is None:

@@ -121,6 +121,8 @@ class AccessRules:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
+        self.sha256 = ""
+        """Of the document as canonical JSON, for the record; "" where there is no file."""
 
     def __bool__(self) -> bool:
         return bool(self.rules)

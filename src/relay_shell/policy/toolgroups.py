@@ -26,6 +26,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+GROUP_OF: Mapping[str, str] = MappingProxyType(
+    {tool: group for group, tools in GROUPS.items() for tool in tools}
+)
+
 SENSITIVE = frozenset(
     (
         "shell_spawn",
@@ -40,8 +44,3 @@ SENSITIVE = frozenset(
 )
 """Tools that hold resources for long, reach many machines or disclose much; so is any call of
 Tier 3, whatever its tool."""
-
-
-def tools_of(disabled: frozenset[str]) -> frozenset[str]:
-    """Every tool but those of the groups that are switched off."""
-    return frozenset(t for group, names in GROUPS.items() if group not in disabled for t in names)

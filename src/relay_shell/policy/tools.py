@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .classify import classify_argv, classify_command, classify_script
-from .limits import MAX_TEXT
+from .keystrokes import Line, characters, press
+from .limits import MAX_REASONS
 from .model import Node, Tier, Verdict
 
 Args = Mapping[str, object]
@@ -28,6 +29,7 @@ def rule_texts(
     raw: list[str] = []
     for key in ("command", "argv", "script", "text", "input", "data", "key", "keys", "stdin"):
         raw.extend(_texts(args.get(key), joined=True))
+    raw.extend(_texts(args.get("lines"), joined=False))
     hosts: dict[str, None] = {}
     for key in ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward"):
         for host in _texts(args.get(key), joined=False):
@@ -111,39 +113,41 @@ def _spawn(tool: str, args: Args) -> Verdict:
 def _send(tool: str, args: Args) -> Verdict:
     """Judge what is typed into a session.
 
-    The broker passes what completes a line: `text` preceded by the unfinished line that
-    earlier sends left in the session (`pending`), so that a command split over several
-    sends is judged whole.
+    The broker passes each text that a shell could come to read (`lines`): what earlier sends left
+    on the line is part of them, so that a command split over several sends is judged whole. It
+    says as well whether keys `edited` a line, which then cannot be known. Without it, what this
+    send types is judged alone.
     """
-    keys = args.get("keys", args.get("key"))
-    text = args.get("text", args.get("input", args.get("data", "")))
-    pending = args.get("pending", "")
-    if not isinstance(text, str) or not isinstance(pending, str):
-        return _malformed(tool, "text must be a text")
-    if not text and not keys:
-        return _fixed(tool, Tier.REVERSIBLE, "types nothing")
-    program = args.get("program", "")
-    line = pending + text.replace("\r\n", "\n").replace("\r", "\n")
-    if len(line) > MAX_TEXT:
-        return classify_command(line)
-    verdict = classify_command(line)
+    lines, edited = args.get("lines"), args.get("edited") is True
+    if lines is None:
+        typed = characters(args)
+        if typed is None:
+            return _malformed(tool, "text must be a text and keys a list of keys")
+        judged, _ = press(Line(), typed)
+        lines = sorted({line.text for line in judged if line.text})
+        edited = any(line.unknown for line in judged)
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        return _malformed(tool, "lines must be texts")
+    if not lines:
+        if not edited:
+            return _fixed(tool, Tier.REVERSIBLE, "types nothing")
+        return _fixed(tool, Tier.STATEFUL, _EDITED)
+    verdicts = [classify_command(line) for line in lines]
     floor = Tier.STATEFUL
-    reason = "keystrokes reach a program whose state is not known"
-    if program in ("bash", "sh", "dash", "zsh", "ksh") and not keys and _is_text(line):
-        floor = Tier.REVERSIBLE
-        reason = "typed into a live shell"
-        if "!" in line:
+    reason = _EDITED if edited else "keystrokes reach a program whose state is not known"
+    if args.get("program") in _SHELLS and not edited:
+        floor, reason = Tier.REVERSIBLE, "typed into a live shell"
+        if any("!" in line for line in lines):
             floor, reason = Tier.STATEFUL, "a live shell may replace `!` from its history"
-        elif "\n" not in line:
-            reason = "an unfinished line stays in the live shell"
-    tier = max(verdict.tier, floor)
-    node = Node(tool, "session", tier, (reason,), (verdict.tree,) if verdict.tree else ())
-    return Verdict(tier, (reason, *verdict.reasons) if verdict.tier else (reason,), node)
+    tier = max(floor, *(verdict.tier for verdict in verdicts))
+    trees = tuple(verdict.tree for verdict in verdicts if verdict.tree)
+    found = dict.fromkeys(why for v in verdicts if v.tier == tier for why in v.reasons)
+    reasons = (reason, *list(found)[: MAX_REASONS - 1])
+    return Verdict(tier, reasons, Node(tool, "session", tier, (reason,), trees))
 
 
-def _is_text(line: str) -> bool:
-    """Whether nothing in the line edits it, completes it or signals the program."""
-    return all(char in "\n" or (char.isprintable() and char != "\t") for char in line)
+_SHELLS = ("bash", "sh", "dash", "zsh", "ksh")
+_EDITED = "keys edited, completed or recalled a line, so what is entered cannot be known"
 
 
 def _remote(tool: str, args: Args) -> Verdict:

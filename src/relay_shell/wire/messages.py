@@ -159,6 +159,7 @@ TABLE: dict[str, Message] = {
             "enforcement": _str(16),
             "reasons": _list(64),
             "hint": _str(TEXT),
+            "replay": _obj(False),
         },
     ),
     "end": Message(
