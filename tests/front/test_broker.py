@@ -43,6 +43,16 @@ def test_calls_are_refused_while_the_broker_is_away(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_reloaded_settings_take_effect_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            settings = {**home.front.broker.settings, "limits.message": 4096}
+            home.broker.links[-1].notify("front_settings", {"settings": settings})
+            await until(lambda: home.front.setting("limits.message") == 4096)
+
+    run(scenario())
+
+
 def test_a_call_waits_for_a_broker_that_is_restarting(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path, wait=5.0) as home:

@@ -51,6 +51,7 @@ class BrokerLink:
         self._notices: dict[str, Callable[[Link, Body], None]] = {
             "access": lambda _, body: on_access(body),
             "close": lambda _, body: on_close(body),
+            "front_settings": self._reloaded,
         }
         self.wait = wait
         self.settings: Body = {}
@@ -165,6 +166,9 @@ class BrokerLink:
         self.settings = hello["settings"]
         self._up.set()
         self._on_up()
+
+    def _reloaded(self, link: Link, body: Body) -> None:
+        self.settings = body["settings"]
 
     def _closed(self, link: Link, reason: str) -> None:
         if link is not self._link:
