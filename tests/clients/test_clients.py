@@ -73,7 +73,7 @@ def check(status: int, out: str, err: str) -> None:
             assert row["version"] == "2025-11-25"
         assert row["server"] == "relay-shell"
         assert row["instructions"] is True
-        assert row["tools"][0] == "shell_exec"
+        assert row["tools"][0] == "shell_read"
         assert row["prompts"] == ["operating_guide"]
         assert row["guide"] is True
         assert row["stdout"] == "hello\n"
@@ -134,7 +134,7 @@ def test_inspector(tmp_path: Path, era: str) -> None:
             cli += ["--server", "relay-shell"]
             status, out, err = await node(home, *cli, "--method", "tools/list")
             assert status == 0, (out, err)
-            assert json.loads(out)["tools"][0]["name"] == "shell_exec"
+            assert json.loads(out)["tools"][0]["name"] == "shell_read"
             call = [*cli, "--method", "tools/call", "--tool-name", "shell_exec", "--tool-arg"]
             status, out, err = await node(home, *call, "command=echo hello")
             assert status == 0, (out, err)
