@@ -228,7 +228,7 @@ class Judge:
         for index, part in enumerate(command.commands):
             self.scope = outer
             self.scope = self._fork()
-            source = stdin if index == 0 else Input("pipe", output.text)
+            source = stdin if index == 0 else Input("pipe", output.text, output.safe)
             node, output = self.command(part, source)
             nodes.append(node)
         self.concurrent -= 1
@@ -312,7 +312,7 @@ class Judge:
         values = [
             Value(arg.text)
             if arg.exact
-            else Value(None, False, arg.safe and not arg.many, arg.text)
+            else Value(None, arg.numeric, arg.safe and not (arg.many and arg.text), arg.text)
             for arg in args
         ]
         for arg, value in zip(args, values, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from .limits import MAX_WORDS, Budget, OverBudget
+from .limits import MAX_WORDS, Budget, OverBudget, Unresolvable
 from .syntax import Arithmetic, Literal, Parameter, Part, Process, Substitution, Word
 from .values import ANYTHING, NUMBER, Arg, Scope, Value
 from .words import is_brace, is_glob
@@ -76,7 +76,15 @@ class Expander:
                 parts.append(part)
                 if len(parts) > 0x700:
                     raise OverBudget("too many parts in one word")
-        for text in braces("".join(flat), self.budget):
+        try:
+            expanded = braces("".join(flat), self.budget)
+        except OverBudget:
+            raise
+        except Unresolvable as error:
+            self.doubt(f"`{word.source}`: {error.reason}")
+            args.append(Arg("", exact=False, splits=True, shown=word.source))
+            return
+        for text in expanded:
             restored: list[Part] = []
             for piece in re.split("([\ud800-\udeff])", text):
                 if len(piece) == 1 and 0xD800 <= ord(piece) < 0xDF00:
@@ -122,7 +130,9 @@ class Expander:
                 started = True
             elif value.text is None or "IFS" in self.scope.variables:
                 field.value(
-                    Value(None, value.numeric, value.safe, value.prefix), False, part.source
+                    Value(None, value.numeric, value.safe, value.prefix, value.many),
+                    False,
+                    part.source,
                 )
                 started = True
             else:
@@ -241,7 +251,7 @@ class _Field:
             begins = bool(self.text) and self.text[0] != "-"
             self.safe = value.safe if not self.text else begins
             self.exact = False
-        if not quoted and value.numeric:
+        if not quoted and value.many:
             self.many = True
         elif not quoted and not value.safe:
             self.splits = True
@@ -304,6 +314,10 @@ def _first_braces(text: str) -> tuple[int, int, list[str]] | None:
             stack[-1][1].append(index)
         elif char == "}" and stack:
             start, commas = stack.pop()
+            if not commas and ".." in text[start:index]:
+                if not _RANGE.fullmatch(text, start + 1, index):
+                    # `{..{a,b}}` loses its outer braces in bash 5.2, others do not.
+                    raise Unresolvable("braces with `..` that are no range")
             if commas or _RANGE.fullmatch(text, start + 1, index):
                 if found is None or start < found[0]:
                     found = (start, index, commas)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 
 from . import paths
@@ -10,7 +11,7 @@ from .core import Call
 from .model import Tier
 from .options import Parsed, parse_options
 from .spec import Option, Spec
-from .values import NUMBER, SAFE, Arg
+from .values import NUMBER, SAFE, WORDS, Arg
 
 Handler = Callable[[Call, Spec], None]
 _EFFECT = {
@@ -26,6 +27,9 @@ _METADATA = frozenset(
         " findmnt ssh scp rsync sudo env"
     ).split()
 )
+_ADDRESS = re.compile(r"(?:https?|ftps?|sftp|ssh|git|rsync|smb|ldaps?|tcp|udp)://")
+_LOCAL = re.compile(r"[a-z]+:///[a-z]*")
+_TEXT = frozenset("grep egrep fgrep zgrep rg awk gawk mawk sed git expr jq read set export".split())
 _HELP = frozenset(("--help", "--version"))
 _handlers: dict[str, Handler] = {}
 
@@ -56,13 +60,15 @@ def judge_program(call: Call, spec: Spec) -> None:
     if len(args) == 1 and args[0].exact and args[0].text in _HELP and not spec.nohelp:
         return
     if spec.emits:
-        call.output = NUMBER if spec.emits == "number" else SAFE
+        call.output = {"number": NUMBER, "words": WORDS}.get(spec.emits, SAFE)
     if spec.handler:
         handler(spec.handler)(call, spec)
     else:
         by_spec(call, spec)
     if call.tier == Tier.READ_ONLY and call.name not in _METADATA:
         for arg in args:
+            if _ADDRESS.match(arg.text) and call.name not in _TEXT:
+                call.add(1, f"may ask another machine: {arg.display}")
             if paths.is_secret(arg.text):
                 call.add(1, f"reads a credential: {arg.display}")
 
@@ -182,6 +188,9 @@ def option_value(call: Call, option: Option, name: str, value: Arg | None, label
     elif kind == "program":
         call.shell(value)
         call.add(2, f"`{label} {name}` names a program to run")
+    elif kind == "local":
+        if not (value.exact and _LOCAL.fullmatch(value.text)):
+            call.add(2, f"`{label} {name}` connects to {value.display}")
     elif kind == "remove":
         call.add(3, f"`{label} {name}` removes {value.display}")
 

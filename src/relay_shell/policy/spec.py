@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 
 STYLES = frozenset(("gnu", "posix", "long1", "bsd", "none"))
 VALUE_KINDS = frozenset(
-    ("", "write", "append", "create", "read", "shell", "program", "sql", "host", "dir", "remove")
+    (
+        "",
+        "write",
+        "append",
+        "create",
+        "read",
+        "shell",
+        "program",
+        "sql",
+        "host",
+        "dir",
+        "remove",
+        "local",
+    )
 )
 OPERAND_KINDS = frozenset(("any", "write", "append", "create", "remove", "0", "1", "2", "3"))
 _DECLARATION = re.compile(

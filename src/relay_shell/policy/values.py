@@ -57,17 +57,19 @@ class Value:
     """What is known of a variable or of a command's output.
 
     `text` is the value if known; otherwise `numeric` says that it holds only digits and
-    blanks, `safe` that no word of it begins with `-` and none needs splitting, and `prefix`
-    what it begins with.
+    blanks, `safe` that no word of it begins with `-` and none is a pattern, `many` that it
+    may be several such words, and `prefix` what it begins with.
     """
 
     text: str | None = None
     numeric: bool = False
     safe: bool = False
     prefix: str = ""
+    many: bool = False
 
 
-NUMBER = Value(numeric=True, safe=True)
+NUMBER = Value(numeric=True, safe=True, many=True)
+WORDS = Value(safe=True, many=True)
 SAFE = Value(safe=True)
 ANYTHING = Value()
 
@@ -147,12 +149,13 @@ class Scope:
 class Input:
     """What a command finds on its standard input.
 
-    `text` is set where it is known; `source` is `inherited` (the call's own stdin), `pipe`,
+    `text` is set where it is known, `safe` where no word of it begins with `-`; `source` is `inherited` (the call's own stdin), `pipe`,
     `file` or `here`.
     """
 
     source: str = "inherited"
     text: str | None = None
+    safe: bool = False
 
 
 INHERITED = Input()

@@ -293,6 +293,8 @@ def judge_ansible(call: Call, spec: Spec) -> None:
         return
     if call.name == "ansible-config" and words[:1] in (["list"], ["dump"], ["view"]):
         return
+    if call.name == "ansible-galaxy" and words[:1] == ["list"]:
+        return
     if call.name == "ansible-galaxy" and words[1:2] in (["list"], ["info"], ["search"]):
         call.add(0 if words[1] == "list" else 1, "asks the galaxy over the network")
         return

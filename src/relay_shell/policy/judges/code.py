@@ -96,6 +96,22 @@ def prints_facts(text: str) -> bool:
     return all(name in _PY_NAMES for name in re.findall(r"[A-Za-z_]\w*", bare))
 
 
+_FACTS = {
+    "node": re.compile(
+        r"(?:console\.log\()?(?:process\.(?:version|versions(?:\.\w+)?|platform|arch|execPath|pid|argv|uptime\(\)"
+        r"|cwd\(\)|memoryUsage\(\))|[\d\s+*/.()-]+)\)?;?"
+    ),
+    "perl": re.compile(
+        r"print\s+(?:\"?\$\](?:\\n)?\"?|\$\^[VOX]|\"[\w\s.,:\\-]*\"|[\d\s+*/.()-]+)\s*;?"
+    ),
+    "php": re.compile(
+        r"(?:echo|print)\s+(?:PHP_\w+|phpversion\(\)|php_uname\(\)|php_sapi_name\(\)|ini_get\('[\w.]+'\))"
+        r"(?:\s*\.\s*(?:PHP_EOL|\"\\n\"))?\s*;?|phpinfo\(\);?"
+    ),
+    "ruby": re.compile(r"(?:puts|print|p)\s+(?:RUBY_\w+|[\d\s+*/.()-]+)"),
+}
+
+
 def judge_code(call: Call, spec: Spec) -> None:
     """An interpreter: options that hold code, a script file, or standard input."""
     parsed = parse_options(spec, call.args, stop=True)
@@ -105,6 +121,9 @@ def judge_code(call: Call, spec: Spec) -> None:
     for used in texts:
         value = used.value or Arg("", exact=False)
         if language == "python" and value.exact and prints_facts(value.text):
+            continue
+        facts = _FACTS.get(language)
+        if facts and value.exact and facts.fullmatch(value.text.strip()):
             continue
         tier, reasons = scan(language, value.text)
         call.add(tier, reasons[0])

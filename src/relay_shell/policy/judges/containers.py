@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..options import parse_options
-from ..programs import judge_options
+from ..programs import by_spec, judge_options
+from ..values import WORDS
 
 if TYPE_CHECKING:
     from ..core import Call
@@ -78,6 +80,15 @@ def judge_kube_get(call: Call, spec: Spec) -> None:
     """`kubectl get`: reads; secrets in full are credentials."""
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, call.name)
+    raw = parsed.get("--raw")
+    if raw is not None and not (
+        raw.exact
+        and re.fullmatch(
+            r"/(?:healthz|readyz|livez|metrics|version|apis?)(?:[/?][\w/.?=&-]*)?", raw.text
+        )
+        and not re.search(r"/(?:proxy|exec|attach|portforward)(?:/|$)", raw.text)
+    ):
+        call.add(2, "asks an address of the cluster that may act")
     resources = {part for arg in parsed.operands[:1] for part in arg.text.split("/")[0].split(",")}
     output = parsed.get("-o", "--output")
     if (
@@ -104,3 +115,10 @@ def judge_exec(call: Call, spec: Spec) -> None:
         inner = inner[1:]
     if inner:
         call.output = call.run(inner)
+
+
+def judge_list(call: Call, spec: Spec) -> None:
+    """`docker ps -q` and its kind: identifiers, a word each."""
+    parsed = by_spec(call, spec)
+    if parsed.has("-q", "--quiet"):
+        call.output = WORDS

@@ -41,7 +41,7 @@ _HARMLESS_CONFIG = re.compile(
 # Options of reading subcommands that write files or run programs, also abbreviated.
 _OUTPUT = re.compile(r"--outp?u?t?(?:=.*)?|--output-directory(?:=.*)?|--output=.*")
 _RUNS = re.compile(
-    r"--ext-d\w*|--textc\w*|-O.*|--open-files-in-pager.*|--upload-p.*|--exec(?:=.*)?|--remote=.*|--receive-p.*"
+    r"--ext-d\w*|--textc\w*|--filters|-O.*|--open-files-in-pager.*|--upload-p.*|--exec(?:=.*)?|--remote=.*|--receive-p.*"
     r"|--run-command.*|--config-env.*"
 )
 _READ = frozenset(
@@ -62,8 +62,8 @@ _LISTING: dict[str, str] = {
     r"|column(?:=.*)?|no-column|abbrev(?:=.*)?|no-abbrev|ignore-case|omit-empty)|-i",
     "tag": r"-[ln]\d*|--(?:list|contains(?:=.*)?|no-contains(?:=.*)?|merged(?:=.*)?|no-merged(?:=.*)?"
     r"|points-at(?:=.*)?|sort(?:=.*)?|format(?:=.*)?|color(?:=.*)?|column(?:=.*)?|no-column|ignore-case)|-i|-v|--verify",
-    "config": r"-l|-[lz]+|--(?:list|get|get-all|get-regexp|get-urlmatch|show-origin|show-scope|name-only|global"
-    r"|local|system|worktree|null|includes|no-includes|type=.*|bool|int|path|get-color|get-colorbool|default=.*)",
+    "config": r"-l|-[lz]+|-f|--(?:list|get|get-all|get-regexp|get-urlmatch|show-origin|show-scope|name-only|global"
+    r"|file(?:=.*)?|blob(?:=.*)?|local|system|worktree|null|includes|no-includes|type=.*|bool|int|path|get-color|get-colorbool|default=.*)",
 }
 _TAKING_OPERANDS = re.compile(
     r"-l|--list|--contains|--no-contains|--merged|--no-merged|--points-at|-n\d*|-v|--verify|-a|-r|--sort|--format"
@@ -170,6 +170,8 @@ def _dangerous_options(call: Call, name: str, args: list[Arg], options: list[str
         if arg.wild and not (arg.exact is False and arg.safe):
             call.add(2, f"`{arg.display}` may become an option")
     for option in options:
+        if name == "help" and option in ("-w", "--web", "-i", "--info"):
+            call.add(1, "opens a browser")
         if name == "fsck" and option.startswith("--lost-found"):
             call.add(2, "`git fsck --lost-found` writes files")
         elif _OUTPUT.fullmatch(option):

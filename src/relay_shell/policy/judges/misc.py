@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..options import parse_options
 from ..programs import by_spec, judge_options
-from ..values import known
+from ..values import Value, known
 
 if TYPE_CHECKING:
     from ..core import Call
@@ -355,3 +355,24 @@ def judge_chrt(call: Call, spec: Spec) -> None:
             call.add(2, "changes the scheduling of running processes")
     elif len(parsed.operands) > 1:
         call.output = call.run(parsed.operands[1:], call.stdin)
+
+
+_LESS_COMMAND = re.compile(r"\+\+?(?:G|F|g|\d+[gGp%]?|/[^\n!|]*|\?[^\n!|]*)?")
+
+
+def judge_less(call: Call, spec: Spec) -> None:
+    """`less`: `+cmd` is typed into it at the start, and `!` there runs a program."""
+    parsed = by_spec(call, spec)
+    for arg in parsed.operands:
+        if arg.text.startswith("+") and not (arg.exact and _LESS_COMMAND.fullmatch(arg.text)):
+            call.add(2, f"`less {arg.display}` starts with a command that may run a program")
+    if call.stdin.text is not None and not call.args:
+        call.output = Value(call.stdin.text)
+
+
+def judge_asks_host(call: Call, spec: Spec) -> None:
+    """Programs that ask this machine, or with an operand another one."""
+    parsed = by_spec(call, spec)
+    for arg in parsed.operands:
+        if not arg.exact or arg.text not in ("localhost", "127.0.0.1", "::1"):
+            call.add(1, f"asks the machine {arg.display}")

@@ -321,8 +321,8 @@ def judge_nmcli(call: Call, spec: Spec) -> None:
     if name == "general" and verb in ("hostname", "logging") and len(words) == 2:
         return
     if name == "device" and verb in ("wifi", "w") and (len(words) == 2 or words[2] == "list"):
-        if "--rescan" not in words:
-            call.add(1, "may scan for wireless networks")
+        if "--rescan" in words:
+            call.add(1, "scans for wireless networks")
         return
     reading = _NM_READ.get(name, set())
     if any(r.startswith(verb) for r in reading) and verb in (
@@ -440,6 +440,8 @@ def judge_wget(call: Call, spec: Spec) -> None:
 
 def judge_browser(call: Call, spec: Spec) -> None:
     """Text browsers and HTTP clients: a request leaves the machine."""
+    if [a.text for a in call.args] in (["-version"], ["-help"]):
+        return
     call.add(1, "sends a request to another machine")
     words = [a.text for a in call.args]
     if call.name in ("http", "https", "httpie", "xh"):
@@ -458,6 +460,8 @@ def judge_browser(call: Call, spec: Spec) -> None:
 def judge_netcat(call: Call, spec: Spec) -> None:
     """`nc`: with -z it only connects; else it is a pipe to the network; -e runs a program."""
     letters = "".join(a.text[1:] for a in call.args if re.match(r"-[A-Za-z]", a.text))
+    if letters == "h" and len(call.args) == 1:
+        return
     longs = [a.text for a in call.args if a.text.startswith("--")]
     call.add(1, "connects to another machine")
     scanning = "z" in letters and not re.search(r"[eclk]", letters) and not longs

@@ -78,8 +78,6 @@ def judge_manager(call: Call, spec: Spec) -> None:
     pair = " ".join(words[:2])
     clear = all(arg.exact for arg in call.args) and not any(_WRITES.fullmatch(w) for w in words[1:])
     if clear and words and (words[0] in reading or pair in reading):
-        if words[0] in ("search", "outdated", "-Ss", "-Si"):
-            call.add(1, "asks a package index over the network")
         return
     if pair == _REMOVING.get(call.name, "").replace("_", " ") and words:
         call.add(3, f"`{call.name} {pair}` removes what was installed or published")
@@ -119,7 +117,7 @@ def judge_npm(call: Call, spec: Spec) -> None:
         and "fix" not in words
         and "--fix" not in words
     ):
-        call.add(1, "asks a package registry over the network")
+        return
     elif verb == "unpublish":
         call.add(3, f"`{call.name} unpublish` removes a published package")
     else:

@@ -26,7 +26,7 @@ _DESTROYS = re.compile(
 )
 _READS = re.compile(
     r"\s*(?:SELECT|SHOW|DESCRIBE|DESC|EXPLAIN(?!\s+ANALYZE|\s*\([^)]*ANALYZE)|WITH|TABLE|VALUES|USE|HELP|EXISTS"
-    r"|STATUS|LIST|PRAGMA\s+\w+(?:\s*\(\s*[\w.]*\s*\))?\s*$|SET\s+(?:NAMES|TIME_ZONE)\b|CONSISTENCY|CHECK\s+TABLE"
+    r"|STATUS|LIST|PRAGMA|SET\s+(?:NAMES|TIME_ZONE)\b|CONSISTENCY|CHECK\s+TABLE"
     r"|ANALYZE_)\b",
     re.IGNORECASE,
 )
@@ -35,6 +35,13 @@ _WRITES = re.compile(
     r"|REVOKE|CALL|EXECUTE|COPY|LOAD|LOCK|VACUUM|REINDEX|CLUSTER|REFRESH|NOTIFY|LISTEN|ATTACH|DETACH|KILL|IMPORT"
     r"|INSTALL|UNINSTALL|RENAME|OPTIMIZE|REPAIR|HANDLER|DO|PREPARE|SYSTEM|BACKUP|RESTORE|FOR\s+UPDATE|FOR\s+SHARE"
     r"|EXEC|XP_CMDSHELL|SET|COMMIT|SECURITY\s+LABEL|COMMENT\s+ON|DISCARD|ANALYZE|FLUSH|START|STOP|CHANGE|EXPORT)\b",
+    re.IGNORECASE,
+)
+_PRAGMA = re.compile(
+    r"PRAGMA\s+(?:\w+\.)?(?:(?:table_x?info|table_list|index_x?info|index_list|integrity_check|quick_check"
+    r"|foreign_key_list|foreign_key_check)(?:\s*\(\s*[\w.' ]*\))?|database_list|page_count|page_size|user_version"
+    r"|journal_mode|schema_version|encoding|compile_options|freelist_count|cache_size|foreign_keys|synchronous"
+    r"|auto_vacuum|collation_list|function_list|module_list|pragma_list|application_id|data_version)",
     re.IGNORECASE,
 )
 # Functions that read or write files, run programs, wait, or change the server.

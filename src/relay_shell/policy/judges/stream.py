@@ -192,7 +192,9 @@ _AWK_TOKEN = re.compile(
     re.DOTALL,
 )
 _AWK_REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:\^?\]?)(?:\[:\w+:\]|[^\]\\\n]|\\.)*\])*/")
-_AWK_KEYWORDS = frozenset(("print", "printf", "return", "in", "getline", "delete", "exit", "case"))
+_AWK_KEYWORDS = frozenset(
+    ("print", "printf", "return", "in", "getline", "delete", "exit", "case", "else", "do")
+)
 
 
 def judge_awk(call: Call, spec: Spec) -> None:
@@ -220,14 +222,22 @@ def awk_effects(call: Call, script: str) -> list[tuple[int, str]]:
     level = 0
     printing: int | None = None
     operand = False  # whether a `/` here divides
+    previous = ""
     strings: list[str] = []
     while at < len(script):
-        if script[at] == "/" and not operand:
+        if script[at] == "/":
             regex = _AWK_REGEX.match(script, at)
-            if not regex:
+            body = regex.group()[1:-1] if regex else ""
+            if operand:
+                # Division, unless the context says otherwise; quotes must not depend on it.
+                if '"' in body or "#" in body:
+                    return [(2, "an awk program that is not understood: `/` before quotes")]
+            elif not regex or "/" in re.sub(r"\\.", "", body):
+                # Whether a slash inside brackets ends the expression differs between awks.
                 return [(2, "an awk program that is not understood: regular expression")]
-            at, operand = regex.end(), True
-            continue
+            else:
+                at, operand, previous = regex.end(), True, "/"
+                continue
         match = _AWK_TOKEN.match(script, at)
         if not match:
             return [(2, f"an awk program that is not understood at `{script[at : at + 10]}`")]
@@ -236,11 +246,14 @@ def awk_effects(call: Call, script: str) -> list[tuple[int, str]]:
         if kind in ("space", "comment"):
             continue
         if kind == "string":
-            operand = True
+            operand, previous = True, text
             strings.append(text)
             if text.startswith(('"/inet', '"/dev/tcp', '"/dev/udp')):
                 found.append((2, "an awk program opens a network connection"))
             continue
+        if kind == "newline" and previous in (",", "&&", "||", "?", ":"):
+            continue
+        previous = text
         if kind == "newline" or text in (";", "}"):
             printing, operand = None, False
             continue

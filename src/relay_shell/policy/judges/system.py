@@ -31,3 +31,10 @@ def judge_tput(call: Call, spec: Spec) -> None:
     if len(words) < len(call.args) or any(w in ("init", "reset") for w in words):
         call.add(1, "`tput` resets the terminal")
     call.output = NUMBER if words and words[-1] in ("cols", "lines", "colors") else call.output
+
+
+def judge_stty(call: Call, spec: Spec) -> None:
+    """`stty`: `size` and `speed` are shown, other words set the terminal."""
+    for arg in by_spec(call, spec).operands:
+        if not (arg.exact and arg.text in ("size", "speed")):
+            call.add(2, "`stty` sets the terminal")

@@ -50,6 +50,10 @@ _READING = {
     "importctl": {"list", "list-images", "list-transfers", ""},
     "updatectl": {"list", "check"},
 }
+_READING_OPTION = re.compile(
+    r"--(?:no-\w+|since|until|lines|json|full|all|reverse|quiet|state|type|property|value|output-fields"
+    r"|show-unrecoverable)(?:=.*)?|-[nrla1qpS]"
+)
 _VIEW = frozenset(
     (
         "--no-pager",
@@ -89,7 +93,7 @@ def judge_tool(call: Call, spec: Spec) -> None:
         return
     reading = _READING.get(call.name, set())
     options = [word for word in words[1:] if word.startswith("-")]
-    if verb in reading and not options and len(verbs) <= 12:
+    if verb in reading and all(_READING_OPTION.fullmatch(o) for o in options) and len(verbs) <= 12:
         return
     call.add(2, spec.why or f"`{call.name} {verb}`".rstrip() + " changes state")
 
@@ -98,7 +102,10 @@ def judge_service(call: Call, spec: Spec) -> None:
     """`service NAME status` and `service --status-all` read."""
     words = [arg.text for arg in call.args]
     if words == ["--status-all"] or (len(words) == 2 and words[1] == "status"):
-        if not call.args[0].splits:
+        # The name is a path below /etc/init.d, which `..` would leave.
+        if call.args[0].exact and re.fullmatch(r"[\w.@+-]*\w[\w.@+-]*|--status-all", words[0]):
+            return
+        if call.args[0].safe and "/" not in words[0]:
             return
     call.add(2, "changes the state of a service")
 

@@ -138,7 +138,8 @@ def judge_xargs(call: Call, spec: Spec) -> None:
         call.run(_replaced(command, replaced.text), Input("unknown"))
         return
     whole = parsed.has("-0", "-d")
-    appended = Arg("", exact=False, splits=not whole, many=True, shown="...")
+    safe = call.stdin.safe
+    appended = Arg("", exact=False, splits=not (whole or safe), many=True, safe=safe, shown="...")
     call.run([*command, appended], Input("unknown"))
 
 
