@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from relay_shell.cli.audit import VERIFY_STATUS
+from relay_shell.cli.auditverify import VERIFY_STATUS
 from relay_shell.evidence.verify import KINDS, NOTES
 
 from .conftest import DENY, INTENT, OUTCOME, write

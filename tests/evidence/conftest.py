@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from relay_shell.evidence.canonical import body
+from relay_shell.evidence.chain import parse, seal
+from relay_shell.evidence.record import GENESIS
+
 HERE = Path(__file__).parent
 SRC = HERE.parents[1] / "src"
 _PRIVATE = ("unshare", "--mount", "--propagation", "private")
@@ -23,6 +27,22 @@ def facts() -> Callable[..., dict[str, Any]]:
         return {**base, **more}
 
     return make
+
+
+@pytest.fixture
+def rechain() -> Callable[..., None]:
+    """Rewrite records by their number, and the chain after them, as only a forger would."""
+
+    def rewrite(path: Path, changes: dict[int, dict[str, Any]]) -> None:
+        prev, out = GENESIS, []
+        for seq, line in enumerate(path.read_bytes().splitlines(), 1):
+            record = {**(parse(line) or {}), **changes.get(seq, {})}
+            record.pop("chain")
+            data, prev = seal(prev, body(record, prev))
+            out.append(data)
+        path.write_bytes(b"".join(out))
+
+    return rewrite
 
 
 @pytest.fixture

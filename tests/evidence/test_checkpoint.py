@@ -71,7 +71,9 @@ def test_a_rotated_file_ends_with_one(tmp_path, signer, facts) -> None:
     assert events(tmp_path / "audit.jsonl-1") == ["intent", "rotate"]
     assert read(tmp_path / "audit.jsonl-1")[-1]["event"] == "checkpoint"
     assert [r["event"] for r in read(path)] == ["rotate", "checkpoint", "intent", "checkpoint"]
-    assert verify_chain(path).whole
+    keys = Keys([signer.public_pem()])
+    assert verify_chain(path, keys=keys).whole
+    assert [f.kind for f in verify_chain(path).findings] == ["unknown-key"]
 
 
 def test_a_key_that_cannot_be_used_stops_no_record(tmp_path, facts) -> None:
@@ -101,5 +103,5 @@ def test_the_pulse_seals_in_time_and_gives_a_sign_of_life(tmp_path, signer, fact
     asyncio.run(scene())
     assert events(path)[:2] == ["intent", "start"]
     assert events(path)[-1] in ("stop", "time")
-    report = verify_chain(path)
+    report = verify_chain(path, keys=Keys([signer.public_pem()]))
     assert report.whole and report.records == len(events(path))

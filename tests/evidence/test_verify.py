@@ -150,7 +150,7 @@ def test_an_active_file_that_is_gone(path) -> None:
 
 
 def test_a_line_without_end_takes_bounded_memory(path, monkeypatch) -> None:
-    import relay_shell.evidence.verify as module
+    import relay_shell.evidence.scan as module
 
     monkeypatch.setattr(module, "MAX_LINE", 1000)
     with path.open("ab") as file:

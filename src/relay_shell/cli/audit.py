@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..wire.errors import RelayError
-from . import auditview
+from . import auditverify, auditview
 from .freeze import principal, worker
 from .parser import Parser, Subparsers, add_json, add_socket
 from .place import setting
 from .records import Desk, Files, Filters, source
-from .term import Style, safe, size
+from .term import Style
 from .when import when
 
 DESCRIPTION = """\
@@ -30,19 +29,6 @@ examples:
   relay-shell audit show k-0123456789abcdef
   relay-shell audit follow --json | jq 'select(.exit != 0)'
   relay-shell audit verify"""
-
-VERIFY_STATUS: dict[str, int] = {
-    "missing": 10,
-    "empty": 11,
-    "unreadable": 12,
-    "gap": 13,
-    "order": 14,
-    "edited": 15,
-    "relinked": 16,
-    "restart": 17,
-    "foreign": 18,
-}
-"""Exit status of `audit verify` by its first failure (evidence.verify.KINDS)."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -79,7 +65,8 @@ def add_parser(subparsers: Subparsers) -> None:
     key.add_argument(
         "--renew", action="store_true", help="make another key, in use once the broker restarts"
     )
-    for action in (tail, show, follow, verify, key):
+    auditverify.add_options(verify)
+    for action in (tail, show, follow, key):
         add_json(action, "print one JSON object a line")
         action.add_argument("--file", metavar="PATH", help="another record than the host's")
     for action in (tail, show, follow):
@@ -200,39 +187,6 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from ..evidence.verify import KINDS, verify_chain
+    from .auditverify import run as verify
 
-    path = Path(args.file or setting("paths.audit"))
-    try:
-        os.listdir(path.parent)
-        path.open("rb").close()
-    except PermissionError:
-        # Not to be told from damage by its status, if it were left to the report.
-        raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm") from None
-    except OSError:
-        pass
-    report = verify_chain(path)
-    failed = [finding for finding in report.findings if finding.fails]
-    status = VERIFY_STATUS[failed[0].kind] if failed else 0
-    if args.json:
-        findings = [{**f._asdict(), "fails": f.fails} for f in report.findings]
-        print(json.dumps({**report._asdict(), "findings": findings, "whole": report.whole}))
-        return status
-    style = Style()
-    for finding in report.findings:
-        mark = style("fail", "red") if finding.fails else style("note", "yellow")
-        print(f"{mark}  {safe(finding)}")
-    print(
-        f"{report.records} records, {report.first} to {report.last}, "
-        f"{size(report.bytes)} in {len(report.files)} file(s)"
-    )
-    if report.records:
-        print(f"chain {report.chain}")
-    if failed:
-        print(style(f"NOT WHOLE: {KINDS[failed[0].kind]}", "bold", "red"))
-    else:
-        print(style("whole", "green"))
-        print(
-            "a cut at the end shows only beside a copy: compare the chain value with the journal's"
-        )
-    return status
+    return verify(args)

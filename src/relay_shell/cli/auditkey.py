@@ -50,11 +50,15 @@ def _make(public: Path, *, renew: bool) -> str:
     if renew:
         for path in (ENCRYPTED, PLAIN):
             path.unlink(missing_ok=True)
+    pem = None
     if ENCRYPTED.exists():
-        pem = _creds("decrypt", f"--name={NAME}", str(ENCRYPTED), "-")
+        pem, made = _creds("decrypt", f"--name={NAME}", str(ENCRYPTED), "-"), ""
         if pem is None:
-            raise KeyFault(f"{ENCRYPTED} cannot be decrypted on this host; see --renew")
-        made = ""
+            # Another host's, as in a copy of a disk image: the service manager would not start
+            # the broker with it, and two hosts must not sign with one key.
+            ENCRYPTED.unlink()
+    if pem is not None:
+        pass
     elif PLAIN.exists():
         pem, made = PLAIN.read_bytes(), ""
     else:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from .chain import link, parse
 from .files import open_file, segments
-from .record import GENESIS, MAX_LINE
+from .scan import Scan
+from .signing import Keys
 
 KINDS: dict[str, str] = {
     "missing": "there is no record",
@@ -24,18 +21,29 @@ KINDS: dict[str, str] = {
     "relinked": "a record does not follow the one before it",
     "restart": "the chain begins anew",
     "foreign": "bytes that are no record, and that no record names",
+    "signature": "a checkpoint does not hold",
+    "unknown-key": "a checkpoint is signed by a key that is not known here",
+    "unsigned": "no checkpoint signs these records, though there is a key",
+    "differs": "records are not what the copy holds",
+    "removed": "the copy holds records that are not here",
+    "absent": "records here are not in the copy",
+    "forked": "the copy holds two different records of one number",
+    "copy": "the copy cannot be compared",
     "torn": "a write was cut off; the next record names the bytes",
     "head": "the oldest records are no longer here",
+    "unsealed": "no checkpoint covers the last records yet",
+    "clock": "the clock was set back",
+    "silence": "nothing was recorded for longer than heartbeats allow",
+    "pending": "the last records have not reached the copy",
 }
 """What a finding can be."""
 
-NOTES = frozenset({"torn", "head"})
-"""Findings that leave the record whole: a crash that was named, and files that have expired."""
+NOTES = frozenset({"torn", "head", "unsealed", "clock", "silence", "pending"})
+"""Findings that leave the record whole: what the writer itself named, what has expired, and what
+is to come."""
 
-_CLAIM = re.compile(
-    rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),.*"prev":"([0-9a-f]{64})","chain":"([0-9a-f]{64})"\}$'
-)
-_TORN = b'"event":"torn"'
+_TRIES = 3
+"""Passes at most, when the record is rotated during one."""
 
 
 class Finding(NamedTuple):
@@ -71,133 +79,84 @@ class Report(NamedTuple):
     chain: str
     """Chain value of the last record: equal to an off-host copy's, or the two differ."""
     findings: list[Finding]
+    checkpoints: int = 0
+    """Checkpoints whose signature holds."""
+    sealed: int = 0
+    """Number of the last record that one of them covers."""
 
     @property
     def whole(self) -> bool:
         return not any(finding.fails for finding in self.findings)
 
 
-class _Check:
-    """The state of one pass over the files."""
-
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
-        self.records = self.bytes = self.first = self.seq = 0
-        self.chain = ""
-        self.path = ""
-        self._region = 0
-        self._hash = hashlib.sha256()
-        self._start = ("", 0)
-
-    def report(self, kind: str, line: int, seq: int, detail: str = "") -> None:
-        self.findings.append(Finding(kind, self.path, line, seq, detail))
-
-    def line(self, number: int, data: bytes) -> None:
-        """Judge one line, with its line feed if it has one."""
-        self.bytes += len(data)
-        found = link(data[:-1]) if data.endswith(b"\n") else None
-        if found is not None:
-            seq, prev, chain = found.seq, found.prev, found.chain
-        else:
-            claim = _CLAIM.match(data[:-1]) if data.endswith(b"\n") else None
-            if claim is None:
-                if not self._region:
-                    self._start = (self.path, number)
-                self._region += len(data)
-                self._hash.update(data)
-                return
-            seq, prev, chain = int(claim[1]), claim[2].decode(), claim[3].decode()
-            self.report("edited", number, seq, f"record {seq}")
-        if self._region:
-            self._close(number, data, seq)
-        if prev != self.chain or seq != self.seq + 1:
-            self._misfit(number, seq, prev)
-        self.records += 1
-        self.first = self.first or seq
-        self.seq, self.chain = seq, chain
-
-    def _misfit(self, number: int, seq: int, prev: str) -> None:
-        if not self.first:
-            if seq == 1 and prev == GENESIS:
-                return
-            self.report("head", number, seq, f"the first record here is {seq}")
-        elif prev == GENESIS and seq == 1:
-            self.report("restart", number, seq, f"after record {self.seq}")
-        elif seq > self.seq + 1:
-            missing = f"{self.seq + 1} to {seq - 1}" if seq > self.seq + 2 else f"{seq - 1}"
-            self.report("gap", number, seq, f"record {missing}")
-        elif seq <= self.seq:
-            self.report("order", number, seq, f"record {seq} after {self.seq}")
-        else:
-            self.report("relinked", number, seq, f"record {seq}")
-
-    def _close(self, number: int, data: bytes, seq: int) -> None:
-        """Judge the bytes that are no record, now that a record follows."""
-        named = False
-        if _TORN in data[:256]:
-            facts = (parse(data) or {}).get("facts") or {}
-            named = (facts.get("bytes"), facts.get("sha256")) == (
-                self._region,
-                self._hash.hexdigest(),
-            )
-        path, line = self._start
-        kind = "torn" if named else "foreign"
-        self.findings.append(Finding(kind, path, line, seq, f"{self._region} bytes"))
-        self._region, self._hash = 0, hashlib.sha256()
-
-    def finish(self) -> None:
-        if self._region:
-            path, line = self._start
-            detail = f"{self._region} bytes at the end"
-            self.findings.append(Finding("foreign", path, line, 0, detail))
-        if not self.records and not self.findings:
-            self.report("empty", 0, 0)
-
-
-def verify_chain(path: str | os.PathLike[str], *, rotated: bool = True) -> Report:
+def verify_chain(
+    path: str | os.PathLike[str], *, rotated: bool = True, keys: Keys | None = None
+) -> Report:
     """Verify the record at `path`, its rotated files included.
 
     A cut at the end leaves a whole record that is merely shorter; only the journal or an off-host
-    copy, which hold a later `chain`, can tell.
+    copy, which hold a later `chain`, can tell: see `copies.compare`.
 
     Args:
         rotated: False verifies the one file alone.
+        keys: those that may sign checkpoints. Without any, a checkpoint is a failure, for what
+            cannot be checked is not taken for checked; without checkpoints, so are the keys.
     """
     active = Path(path)
-    check = _Check()
-    check.path = str(active)
+    for _ in range(_TRIES):
+        before = identities(active) if rotated else []
+        report = _verify(active, rotated, keys)
+        if report.whole or not rotated or identities(active) == before:
+            break
+    return report
+
+
+def identities(path: Path) -> list[tuple[str, int]]:
+    """Names and inodes of the files of a record: they differ after a rotation."""
+    try:
+        return [(str(file), file.stat().st_ino) for file in segments(path)]
+    except OSError:
+        return []
+
+
+def _verify(active: Path, rotated: bool, keys: Keys | None) -> Report:
+    found: list[Finding] = []
+    place = str(active)
+
+    def report(kind: str, line: int, seq: int, detail: str = "", where: str = "") -> None:
+        found.append(Finding(kind, where or place, line, seq, detail))
+
+    scan = Scan(report, keys)
     files: list[Path] = []
     try:
         files = segments(active) if rotated else [active] if active.exists() else []
     except OSError as error:
-        check.report("unreadable" if active.parent.exists() else "missing", 0, 0, _why(error))
-        return _report(check, files)
+        report("unreadable" if active.parent.exists() else "missing", 0, 0, _why(error))
+        return Report([], 0, 0, 0, 0, "", found)
     if not active.exists():
-        check.report("missing", 0, 0)
+        report("missing", 0, 0)
     for file in files:
-        check.path = str(file)
-        number = 0
+        place = scan.path = str(file)
         try:
             with open_file(file) as stream:
-                for number, data in enumerate(_lines(stream), 1):
-                    check.line(number, data)
+                scan.stream(stream)
         except (OSError, EOFError, lzma.LZMAError) as error:
-            check.report("unreadable", number, 0, _why(error))
-    check.path = str(active)
-    check.finish()
-    return _report(check, files)
-
-
-def _report(check: _Check, files: list[Path]) -> Report:
-    names = [str(file) for file in files]
-    last = check.seq
-    return Report(names, check.records, check.bytes, check.first, last, check.chain, check.findings)
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    # A line over the bound comes in pieces, so that memory stays bounded.
-    while line := stream.readline(MAX_LINE + 1):
-        yield line
+            report("unreadable", scan.number, 0, _why(error))
+    place = str(active)
+    scan.finish()
+    if not scan.records and not found:
+        report("empty", 0, 0)
+    return Report(
+        [str(file) for file in files],
+        scan.records,
+        scan.bytes,
+        scan.first,
+        scan.seq,
+        scan.chain,
+        found,
+        scan.checkpoints,
+        scan.sealed,
+    )
 
 
 def _why(error: BaseException) -> str:

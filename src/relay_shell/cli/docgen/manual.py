@@ -10,7 +10,7 @@ from ...evidence.record import FIELDS, journal_name
 from ...evidence.verify import KINDS as KINDS_OF_DAMAGE
 from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
-from ..audit import VERIFY_STATUS
+from ..auditverify import VERIFY_STATUS
 from . import commands
 
 
