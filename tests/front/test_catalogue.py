@@ -16,20 +16,25 @@ def catalogue() -> Catalogue:
     return Catalogue(TOOLS)
 
 
-def test_all_groups_or_some(catalogue: Catalogue) -> None:
-    everything = {tool.group for tool in TOOLS.values()}
-    assert catalogue.groups(["*"], []) == everything
-    assert catalogue.groups(["shell", "no such group"], []) == {"shell"}
-    assert catalogue.groups(["*"], ["shell"]) == everything - {"shell"}
-    assert catalogue.groups([], []) == frozenset()
+def test_groups_and_single_tools(catalogue: Catalogue) -> None:
+    everything = frozenset(TOOLS)
+    shell = {name for name, tool in TOOLS.items() if tool.group == "shell"}
+    assert catalogue.visible(["*"], []) == everything == catalogue.all
+    assert catalogue.visible(["shell", "no such group"], []) == shell
+    assert catalogue.visible(["*"], ["shell"]) == everything - shell
+    assert catalogue.visible(["server", "shell_exec"], ["server"]) == {"shell_exec"}
+    assert catalogue.visible(["shell_exec", "session_list"], []) == {"shell_exec", "session_list"}
+    assert catalogue.visible([], []) == frozenset()
 
 
-def test_list_follows_groups_in_registry_order(catalogue: Catalogue) -> None:
+def test_list_follows_what_is_visible_in_registry_order(catalogue: Catalogue) -> None:
     shown = [tool.name for tool in catalogue.list(catalogue.all).tools]
     assert shown == list(TOOLS)
-    part = [tool.name for tool in catalogue.list(frozenset({"session", "server"})).tools]
-    assert part == [name for name in TOOLS if TOOLS[name].group in ("session", "server")]
-    assert catalogue.find("shell_exec", frozenset({"session"})) is None
+    visible = catalogue.visible(["session", "server_info"], [])
+    part = [tool.name for tool in catalogue.list(visible).tools]
+    assert part == [name for name in TOOLS if name in visible] and "server_info" in part
+    assert catalogue.list(visible) is catalogue.list(frozenset(visible))
+    assert catalogue.find("shell_exec", visible) is None
     assert catalogue.exists("shell_exec")
     assert not catalogue.exists("nope")
 

@@ -53,8 +53,8 @@ def test_list_is_small() -> None:
         {"name": t.name, "description": t.description, "inputSchema": t.input_schema}
         for t in TOOLS.values()
     ]
-    # Four characters a token: about 2500 tokens for all of it.
-    assert len(json.dumps(listed)) < 10_000
+    # Four characters a token: about 3000 tokens for all of it.
+    assert len(json.dumps(listed)) < 12_000
 
 
 @ALL

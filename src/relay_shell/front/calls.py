@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from ..tools.base import Tool
-from ..tools.text import error_facts, error_text
+from ..tools.text import error_facts, error_text, join
 from ..wire.errors import RelayError
 from .session import Exchange, where
 from .workers import Worker
@@ -29,6 +29,8 @@ Json = dict[str, Any]
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress notifications of a call."""
+
+REPLAYED = "[REPLAYED: the answer of the first call with this key; nothing was run again]"
 
 _SHORT = 256
 
@@ -83,7 +85,7 @@ async def call_tool(client: Client, exchange: Exchange, name: str, args: Json) -
         MCPError: -32602 for a tool that is not there; every other failure is a result.
     """
     catalogue = client.catalogue
-    tool = catalogue.find(name, client.groups)
+    tool = catalogue.find(name, client.tools)
     if tool is None and client.admitted.is_set():
         what = "tool not granted" if catalogue.exists(name) else "unknown tool"
         await _record(client, what, name, what, args)
@@ -174,6 +176,8 @@ def shape(tool: Tool, facts: Json, is_error: bool) -> Json:
     except Exception as error:
         logger.error("%s: cannot render the result: %s", tool.name, where(error))
         text = json.dumps(facts, ensure_ascii=False)
+    if facts.get("replayed"):
+        text = join((text, REPLAYED))
     return _result(text, facts, is_error)
 
 

@@ -16,7 +16,10 @@ from ..tools.base import Tool
 Json = dict[str, Any]
 
 ALL = "*"
-"""In a connection's tool groups: every group there is."""
+"""In what a connection was granted: every tool there is."""
+
+LISTS = 256
+"""Different lists kept rendered."""
 
 FAULTS = 3
 """Faults that one answer names, so that a caller need not find them one by one."""
@@ -26,11 +29,11 @@ REASON = 300
 
 
 class Catalogue:
-    """The registry with validators compiled once and lists rendered once a set of groups."""
+    """The registry with validators compiled once and lists rendered once a set of tools."""
 
     def __init__(self, tools: Mapping[str, Tool]) -> None:
         self._tools = dict(tools)
-        self.all = frozenset(tool.group for tool in self._tools.values())
+        self.all = frozenset(self._tools)
         self._validators = {}
         self._shown = {}
         for name, tool in self._tools.items():
@@ -39,10 +42,9 @@ class Catalogue:
             self._shown[name] = _show(tool)
         self._lists: dict[frozenset[str], ListToolsResult] = {}
 
-    def find(self, name: str, groups: Collection[str]) -> Tool | None:
-        """The tool, if it is there for a connection with these groups."""
-        tool = self._tools.get(name)
-        return tool if tool is not None and tool.group in groups else None
+    def find(self, name: str, visible: Collection[str]) -> Tool | None:
+        """The tool, if it is there for a connection that sees these."""
+        return self._tools.get(name) if name in visible else None
 
     @property
     def names(self) -> list[str]:
@@ -53,19 +55,23 @@ class Catalogue:
         """Whether there is such a tool for anybody."""
         return name in self._tools
 
-    def groups(self, granted: Collection[str], disabled: Collection[str]) -> frozenset[str]:
-        """The tool groups that a connection has: what it was granted without what is off."""
-        mine = self.all if ALL in granted else self.all & set(granted)
-        return frozenset(mine - set(disabled))
+    def visible(self, granted: Collection[str], disabled: Collection[str]) -> frozenset[str]:
+        """The names of a connection's tools: what it was granted, a group or a tool, without the
+        groups that are off."""
+        return frozenset(
+            name
+            for name, tool in self._tools.items()
+            if tool.group not in disabled and not {ALL, tool.group, name}.isdisjoint(granted)
+        )
 
-    def list(self, groups: frozenset[str]) -> ListToolsResult:
-        """tools/list in registry order: the same groups get the same bytes."""
-        shown = self._lists.get(groups)
+    def list(self, visible: frozenset[str]) -> ListToolsResult:
+        """tools/list in registry order: who sees the same tools gets the same bytes."""
+        shown = self._lists.get(visible)
         if shown is None:
-            shown = ListToolsResult(
-                tools=[self._shown[n] for n, t in self._tools.items() if t.group in groups]
-            )
-            self._lists[groups] = shown
+            shown = ListToolsResult(tools=[self._shown[n] for n in self._tools if n in visible])
+            if len(self._lists) >= LISTS:
+                self._lists.clear()
+            self._lists[visible] = shown
         return shown
 
     def fault(self, tool: Tool, args: Json) -> str | None:

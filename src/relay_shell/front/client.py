@@ -91,7 +91,8 @@ class Client:
         self.conn = ""
         self.principal = ""
         self.user = ""
-        self.groups: frozenset[str] = frozenset()
+        self.tools: frozenset[str] = frozenset()
+        """Names of the tools that exist for this connection."""
         self.admitted = asyncio.Event()
         self._refusal: RelayError | None = None
         self._said: Body | None = None
@@ -165,10 +166,10 @@ class Client:
 
     def _grant(self, granted: list[Any]) -> None:
         names = [group for group in granted if isinstance(group, str)]
-        groups = self.catalogue.groups(names, self._shared.disabled)
-        if groups == self.groups:
+        tools = self.catalogue.visible(names, self._shared.disabled)
+        if tools == self.tools:
             return
-        self.groups = groups
+        self.tools = tools
         if self.session.initialized:
             self.session.notify("notifications/tools/list_changed", None)
         if self._bus is not None:

@@ -73,7 +73,7 @@ async def _list_tools(
     except RelayError:
         # A list grants nothing, and a client without tools would not come back to ask.
         return client.catalogue.list(client.catalogue.all)
-    return client.catalogue.list(client.groups)
+    return client.catalogue.list(client.tools)
 
 
 async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:

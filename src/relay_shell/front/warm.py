@@ -37,7 +37,7 @@ class _Nobody:
 
     def __init__(self, shared: Shared) -> None:
         self.catalogue = shared.catalogue
-        self.groups = shared.catalogue.all
+        self.tools = shared.catalogue.all
         self.admitted = asyncio.Event()
         self.session = Session(shared.server, shared.options, self, self._sent, Budget(1 << 20))
         self.lines: list[bytes] = []

@@ -171,6 +171,6 @@ def facts(required: tuple[str, ...] = (), /, **properties: Json) -> Json:
     }
     return {
         "type": "object",
-        "properties": {**properties, "error": error},
+        "properties": {**properties, "replayed": {"type": "boolean"}, "error": error},
         "anyOf": [{"required": list(required)}, {"required": ["error"]}],
     }

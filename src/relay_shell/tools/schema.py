@@ -63,6 +63,19 @@ WAIT_TIMEOUT: Json = {
     "description": "Most seconds to wait; default 10.",
 }
 
+IDEMPOTENCY_KEY: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 128,
+    "description": "A repeated call with the same key is not run twice.",
+}
+
+REDACTIONS: Json = {
+    "type": "object",
+    "additionalProperties": {"type": "integer"},
+    "description": "Secrets hidden, by rule; where the operator has output redacted.",
+}
+
 RUN_FACTS: dict[str, Json] = {
     "exit": {"type": "integer", "description": "Exit status; 128 + number for a signal."},
     "signal": {"type": "string"},
@@ -81,6 +94,7 @@ RUN_FACTS: dict[str, Json] = {
         "items": {"type": "string"},
         "description": "Diagnostics of what was refused.",
     },
+    "redactions": REDACTIONS,
 }
 
 SESSION_OUTPUT_FACTS: dict[str, Json] = {
@@ -99,4 +113,5 @@ SESSION_OUTPUT_FACTS: dict[str, Json] = {
     "running": {"type": "boolean"},
     "exit": {"type": "integer"},
     "signal": {"type": "string"},
+    "redactions": REDACTIONS,
 }

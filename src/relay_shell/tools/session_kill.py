@@ -38,7 +38,9 @@ TOOL = Tool(
         "End a session and every process it started, and drop its output. To interrupt only"
         ' the running command, send the key "C-c".'
     ),
-    input_schema=arguments(("session",), session=schema.SESSION),
+    input_schema=arguments(
+        ("session",), session=schema.SESSION, idempotency_key=schema.IDEMPOTENCY_KEY
+    ),
     output_schema=facts(
         ("session", "killed"),
         session={"type": "string"},

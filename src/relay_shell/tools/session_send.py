@@ -53,6 +53,7 @@ TOOL = Tool(
         wait=schema.WAIT,
         quiet=schema.QUIET,
         timeout=schema.WAIT_TIMEOUT,
+        idempotency_key=schema.IDEMPOTENCY_KEY,
     ),
     output_schema=facts(("session",), **schema.SESSION_OUTPUT_FACTS),
     annotations=Annotations(read_only=False, destructive=True, idempotent=False, open_world=True),

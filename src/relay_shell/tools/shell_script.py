@@ -75,6 +75,7 @@ TOOL = Tool(
         timeout=schema.TIMEOUT,
         max_output=schema.MAX_OUTPUT,
         merge_stderr=schema.MERGE_STDERR,
+        idempotency_key=schema.IDEMPOTENCY_KEY,
     ),
     output_schema=facts(("exit", "stdout"), **schema.RUN_FACTS),
     annotations=Annotations(read_only=False, destructive=True, idempotent=False, open_world=True),

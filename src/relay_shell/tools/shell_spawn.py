@@ -54,6 +54,7 @@ TOOL = Tool(
         env=schema.ENV,
         rows=schema.ROWS,
         columns=schema.COLUMNS,
+        idempotency_key=schema.IDEMPOTENCY_KEY,
     ),
     output_schema=facts(("session", "pid"), session={"type": "string"}, pid={"type": "integer"}),
     annotations=Annotations(read_only=False, destructive=True, idempotent=False, open_world=True),

@@ -63,7 +63,7 @@ _BOOL = Field(bool, 1)
 _ACCESS: dict[str, Field] = {
     "mode": _str(16),
     "ceiling": _int(),
-    "groups": _list(64),
+    "groups": _list(256),
 }
 
 TABLE: dict[str, Message] = {

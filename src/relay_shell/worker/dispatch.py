@@ -14,6 +14,7 @@ from ..tools.services import Services
 from ..tools.text import error_facts
 from ..wire.errors import RelayError
 from .broker import BrokerLink
+from .results import Results
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Dispatch:
         settings: limits.calls is read at each call.
         say: sends a progress notice.
         changed: called when a call begins or ends.
+        released: called when a result that was kept for a repetition is let go.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Dispatch:
         say: Callable[[Body], None],
         changed: Callable[[], None],
         tools: Mapping[str, Tool] = TOOLS,
+        released: Callable[[], None] = lambda: None,
     ) -> None:
         self._broker = broker
         self._services = services
@@ -115,6 +118,7 @@ class Dispatch:
         self._idle = asyncio.Event()
         self._idle.set()
         self.live: dict[str, LiveCall] = {}
+        self.results = Results(lambda: float(settings.get("limits.replay", 0)), released)
 
     async def call(self, body: Body) -> Body:
         """Serve one call; every failure is a result."""
@@ -173,6 +177,8 @@ class Dispatch:
             verdict = await self._broker.request("begin", asked)
         except RelayError as error:
             return _failed(error)
+        if verdict["decision"] == "replay" and "replay" in verdict:
+            return self.results.answer(tool, verdict["replay"])
         live.tier = verdict["tier"]
         if verdict["decision"] != "allow":
             return _denied(verdict)
@@ -189,6 +195,7 @@ class Dispatch:
         }
         if not await self._broker.end(end):
             result.facts["record"] = "its outcome is not recorded yet: the broker is away"
+        self.results.keep(live.id, body["args"], result.facts, result.is_error)
         return {"result": result.facts, "is_error": result.is_error}
 
     async def _handle(self, live: LiveCall, tool: Tool, args: Mapping[str, Any]) -> Result:

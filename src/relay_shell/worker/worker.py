@@ -114,7 +114,13 @@ class Worker:
             self._broker, self._identity, self._settings, groups, contained, self._changed
         )
         self._dispatch = Dispatch(
-            self._broker, self._services, self._settings, self._progress, self._tell_soon, TOOLS
+            self._broker,
+            self._services,
+            self._settings,
+            self._progress,
+            self._tell_soon,
+            TOOLS,
+            self._changed,
         )
 
     async def _call(self, link: Link, body: Body, fds: list[int]) -> Body:
@@ -196,7 +202,8 @@ class Worker:
     def _held(self) -> tuple[int, int]:
         if self._services is None:
             return 0, 0
-        return self._services.held, len(self._services.outputs)
+        results = 0 if self._dispatch is None else len(self._dispatch.results)
+        return self._services.held, len(self._services.outputs) + results
 
     def _unpark(self) -> None:
         if self._parked is not None:
@@ -252,6 +259,7 @@ class Worker:
                 if self._dispatch is not None:
                     self._dispatch.refuse(reason)
                     self._dispatch.cancel_conn(None, "killed", reason)
+                    self._dispatch.results.clear()
                 if self._services is not None:
                     await self._services.close()
                 if self._dispatch is not None:
