@@ -13,12 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from relay_shell.policy import classify_command
 from relay_shell.policy.knowledge import load
 
+ROOT = Path(__file__).resolve().parent.parent
 SHAPES = {
     "semicolons": "a;",
     "true commands": "ls -l;",

@@ -13,11 +13,11 @@ import json
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from relay_shell.policy import classify_command
 
+ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "security-scores.md"
 BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
 CLASSES = ("reading", "changing", "irreversible")
@@ -58,7 +58,7 @@ def score(commands: list[tuple[str, str]]) -> tuple[list[str], bool, list[str]]:
     lines = [
         "| corpus | commands | tier 0 | tier 1 | tier 2 | tier 3 |",
         "|---|---|---|---|---|---|",
-        *(f"| {name} | {sum(row)} | " + " | ".join(map(str, row)) + " |" for name, row in table.items()),
+        *(f"| {name} | {sum(row)} | {' | '.join(map(str, row))} |" for name, row in table.items()),
         "",
         f"- reading commands at Tier 0: {quiet:.1f} % (target 98 %)",
         f"- reading commands that `guarded` would refuse (false refusals): {refused:.1f} %",

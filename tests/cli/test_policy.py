@@ -14,16 +14,21 @@ SRC = Path(__file__).parent.parent.parent / "src"
 def policy(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "relay_shell.cli", "policy", *words],
-        input=given, text=True, capture_output=True, timeout=60, check=False,
+        input=given,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(SRC), "NO_COLOR": "1"},
-    )  # fmt: skip
+    )
 
 
 def test_explain_prints_the_tree_with_tier_and_reasons() -> None:
     done = policy("explain", "sudo rm -rf /srv/app > /dev/sda")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "tier 3 (irreversible): open admits it, after approval where that is set; guarded needs an allow rule",
+        "tier 3 (irreversible): open admits it, after approval where that is set;"
+        " guarded needs an allow rule",
         "  runs with the privileges of another account",
         "  `rm` removes files for good",
         "  overwrites the device /dev/sda",
@@ -34,7 +39,7 @@ def test_explain_prints_the_tree_with_tier_and_reasons() -> None:
         "      `rm` removes files for good",
         "  3 redirection > /dev/sda",
         "      overwrites the device /dev/sda",
-    ]  # fmt: skip
+    ]
 
 
 def test_explain_takes_an_argument_vector() -> None:
@@ -67,8 +72,12 @@ def test_jsonl_answers_a_line_for_a_line() -> None:
     done = policy("test", "--jsonl", given=given)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(a["cmd"], a["tier"]) for a in answers] == [
-        ("ls", 0), ("rm x", 3), (None, 3), (None, 3), ("café", 2),
-    ]  # fmt: skip
+        ("ls", 0),
+        ("rm x", 3),
+        (None, 3),
+        (None, 3),
+        ("café", 2),
+    ]
     assert all(a["reasons"] for a in answers)
     assert done.returncode == 65
     assert "line 4" in done.stderr

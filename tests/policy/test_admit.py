@@ -23,8 +23,12 @@ LOST = classify_command("rm x")
 
 @pytest.mark.parametrize(
     ("mode", "admitted"),
-    [("open", [READ, UNDOABLE, STATEFUL, LOST]), ("guarded", [READ, UNDOABLE]), ("readonly", [READ])],
-)  # fmt: skip
+    [
+        ("open", [READ, UNDOABLE, STATEFUL, LOST]),
+        ("guarded", [READ, UNDOABLE]),
+        ("readonly", [READ]),
+    ],
+)
 def test_each_mode_admits_its_tiers(mode: str, admitted: list[Verdict]) -> None:
     for verdict in (READ, UNDOABLE, STATEFUL, LOST):
         args = {"command": "ls"}
@@ -69,9 +73,23 @@ def test_readonly_admits_tools_that_run_nothing(tool: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["grep x /etc/hosts", "ls | wc", "ls; id", "ls $x", "ls > /dev/null", "ls *", "sudo ls", "/tmp/ls", "ls 'a\nb'",
-     "find .", "echo $(id)", "x=1", "LANG=C ls", "timeout 1 ls"],
-)  # fmt: skip
+    [
+        "grep x /etc/hosts",
+        "ls | wc",
+        "ls; id",
+        "ls $x",
+        "ls > /dev/null",
+        "ls *",
+        "sudo ls",
+        "/tmp/ls",
+        "ls 'a\nb'",
+        "find .",
+        "echo $(id)",
+        "x=1",
+        "LANG=C ls",
+        "timeout 1 ls",
+    ],
+)
 def test_only_fixed_plain_commands_run_unenforced(command: str) -> None:
     verdict = classify_command(command)
     assert not is_fixed_readonly(verdict, {"command": command})

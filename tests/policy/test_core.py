@@ -39,7 +39,7 @@ def tier(text: str) -> int:
         ("ls() { id; }; ls", 2),  # redefines a known program
         ("f() { f | f & }; f", 3),
         ("f() { f; }; f", 2),
-        ("set -- rm x; \"$@\"", 2),
+        ('set -- rm x; "$@"', 2),
         ("exec ls", 0),
         ("exec 2>&1", 0),
         ("time", 0),
@@ -47,7 +47,7 @@ def tier(text: str) -> int:
         ("# only a comment", 0),
         (":", 0),
     ],
-)  # fmt: skip
+)
 def test_variables_and_functions(text: str, expected: int) -> None:
     assert tier(text) == expected
 

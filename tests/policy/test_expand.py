@@ -46,8 +46,12 @@ def executed(text: str, where: Path) -> list[str] | None:
     assigned = "".join(f"{name}='{value}'\n" for name, value in VARIABLES.items())
     done = subprocess.run(
         [BASH, "--norc", "-c", HANDLER + assigned + text],
-        cwd=where, env={"HOME": "/h"}, capture_output=True, timeout=20, check=False,
-    )  # fmt: skip
+        cwd=where,
+        env={"HOME": "/h"},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
     if b"syntax error" in done.stderr or b"unexpected EOF" in done.stderr:
         return None
     return done.stdout.decode().split("\0")[:-1]
@@ -57,14 +61,43 @@ def executed(text: str, where: Path) -> list[str] | None:
 @pytest.mark.parametrize(
     "text",
     [
-        "w a 'b c' d\\ e", "w $x", 'w "$x"', "w $x$y", "w p$x q", "w $s", "w p$s$s q", 'w "$e" $e z',
-        "w {a,b}{c,d}", "w a{b,{c,d}e}f", "w {1..5..2} {c..a} {01..03}", "w {a} {,} {a,", "w x{,y}",
-        "w '{a,b}' {a\\,b} {a','b,c}", "w $'\\x41\\t' $'\\u0042'", "w $y{a,$x}", 'w "{$y,b}"',
-        "w \\$x \\\"", "w \"a'b\" 'c\"d'", "w ${x} ${y}z", "w ''", "w '' a", "w \"\"$e''",
-        "w {a,b}' '{c,d}", "w a{1..3}b", "w ${x:-z} ${y:+q}", "w --opt=$y", "w $t a", "w ~ ~/x a~b",
-        "w \"\\a\\$x\\`\"", "w a\\\nb", "w $x'q'$x", "{w,a,b}", "w$IFS'x'", "w a${IFS}b",
+        "w a 'b c' d\\ e",
+        "w $x",
+        'w "$x"',
+        "w $x$y",
+        "w p$x q",
+        "w $s",
+        "w p$s$s q",
+        'w "$e" $e z',
+        "w {a,b}{c,d}",
+        "w a{b,{c,d}e}f",
+        "w {1..5..2} {c..a} {01..03}",
+        "w {a} {,} {a,",
+        "w x{,y}",
+        "w '{a,b}' {a\\,b} {a','b,c}",
+        "w $'\\x41\\t' $'\\u0042'",
+        "w $y{a,$x}",
+        'w "{$y,b}"',
+        'w \\$x \\"',
+        "w \"a'b\" 'c\"d'",
+        "w ${x} ${y}z",
+        "w ''",
+        "w '' a",
+        "w \"\"$e''",
+        "w {a,b}' '{c,d}",
+        "w a{1..3}b",
+        "w ${x:-z} ${y:+q}",
+        "w --opt=$y",
+        "w $t a",
+        "w ~ ~/x a~b",
+        'w "\\a\\$x\\`"',
+        "w a\\\nb",
+        "w $x'q'$x",
+        "{w,a,b}",
+        "w$IFS'x'",
+        "w a${IFS}b",
     ],
-)  # fmt: skip
+)
 def test_words_are_those_that_bash_executes(text: str, tmp_path: Path) -> None:
     compare(text, tmp_path)
 
@@ -81,9 +114,40 @@ def compare(text: str, where: Path) -> None:
 
 
 PIECES = st.sampled_from(
-    ["a", "b", "-", " ", "'", '"', "\\", "$x", "${y}", "$e", "$s", "{", "}", ",", "..", "1", "3", "$'",
-     "\\\n", "=", "~", "$", "''", '""', "{a,b}", "$t", ":", "#", "!", "%", "\t"]
-)  # fmt: skip
+    [
+        "a",
+        "b",
+        "-",
+        " ",
+        "'",
+        '"',
+        "\\",
+        "$x",
+        "${y}",
+        "$e",
+        "$s",
+        "{",
+        "}",
+        ",",
+        "..",
+        "1",
+        "3",
+        "$'",
+        "\\\n",
+        "=",
+        "~",
+        "$",
+        "''",
+        '""',
+        "{a,b}",
+        "$t",
+        ":",
+        "#",
+        "!",
+        "%",
+        "\t",
+    ]
+)
 
 
 @pytest.mark.skipif(not BASH or not PRINTF, reason="bash and printf(1) are the oracle")

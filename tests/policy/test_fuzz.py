@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +15,94 @@ from relay_shell.policy.knowledge import current
 from relay_shell.policy.limits import MAX_STEPS, Budget, OverBudget
 
 FRAGMENTS = st.sampled_from(
-    ["ls", "rm", "sudo", "env", "find", "-exec", "{}", "\\;", "+", "xargs", "sh", "-c", "'", '"', "`", "$(", ")",
-     "(", "${", "}", "{", ",", "..", "$x", "=", "x=", ";", "&", "|", "<", ">", "<<E", "E", "\n", "\\", " ", "[[",
-     "]]", "[", "]", "((", "))", "if", "then", "fi", "for", "in", "do", "done", "case", "esac", "f()", "function",
-     "eval", "awk", "sed", "-e", "s/a/b/", "git", "-c", "psql", "tar", "*", "?", "~", "#", "!", "$'", "\\x41", "-",
-     "--", "-o", "dd", "of=", "test", "-v", "printf", "%s", "ssh", "read", "alias", "\x00", "\x1b", "é", "\u202e"]
-)  # fmt: skip
+    [
+        "ls",
+        "rm",
+        "sudo",
+        "env",
+        "find",
+        "-exec",
+        "{}",
+        "\\;",
+        "+",
+        "xargs",
+        "sh",
+        "-c",
+        "'",
+        '"',
+        "`",
+        "$(",
+        ")",
+        "(",
+        "${",
+        "}",
+        "{",
+        ",",
+        "..",
+        "$x",
+        "=",
+        "x=",
+        ";",
+        "&",
+        "|",
+        "<",
+        ">",
+        "<<E",
+        "E",
+        "\n",
+        "\\",
+        " ",
+        "[[",
+        "]]",
+        "[",
+        "]",
+        "((",
+        "))",
+        "if",
+        "then",
+        "fi",
+        "for",
+        "in",
+        "do",
+        "done",
+        "case",
+        "esac",
+        "f()",
+        "function",
+        "eval",
+        "awk",
+        "sed",
+        "-e",
+        "s/a/b/",
+        "git",
+        "-c",
+        "psql",
+        "tar",
+        "*",
+        "?",
+        "~",
+        "#",
+        "!",
+        "$'",
+        "\\x41",
+        "-",
+        "--",
+        "-o",
+        "dd",
+        "of=",
+        "test",
+        "-v",
+        "printf",
+        "%s",
+        "ssh",
+        "read",
+        "alias",
+        "\x00",
+        "\x1b",
+        "é",
+        "\u202e",
+    ]
+)
 
 
 def check(text: str) -> None:
@@ -49,13 +133,17 @@ def test_any_arguments_of_any_program_have_a_verdict(name: str, args: list[str])
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from(["shell_exec", "shell_script", "session_send", "ssh_exec", "shell_spawn", "nonsense"]),
+    st.sampled_from(
+        ["shell_exec", "shell_script", "session_send", "ssh_exec", "shell_spawn", "nonsense"]
+    ),
     st.dictionaries(
-        st.sampled_from(["command", "argv", "script", "interpreter", "stdin", "env", "text", "hosts"]),
+        st.sampled_from(
+            ["command", "argv", "script", "interpreter", "stdin", "env", "text", "hosts"]
+        ),
         st.none() | st.integers() | st.text(max_size=9) | st.lists(st.text(max_size=4), max_size=3),
         max_size=4,
     ),
-)  # fmt: skip
+)
 def test_any_arguments_of_any_tool_have_a_verdict(tool: str, args: dict[str, object]) -> None:
     verdict = classify_call(tool, args)
     assert verdict.reasons
@@ -64,16 +152,38 @@ def test_any_arguments_of_any_tool_have_a_verdict(tool: str, args: dict[str, obj
 
 @pytest.mark.parametrize(
     "piece",
-    ["a;", "ls|", "'a' ", '"$x"', "{a,b}", "a{1..9}", "$((1+", "[[ a ", "x=$x$x;", "if a;then ", "a&&", "<<E ",
-     "`", "\\`", "f(){ ", "case x in a)", "${x:-", "sed s/[[[/", "awk '{print $1}' ", "> x ", "[", "]", "((", "$'\\x41'"],
-)  # fmt: skip
+    [
+        "a;",
+        "ls|",
+        "'a' ",
+        '"$x"',
+        "{a,b}",
+        "a{1..9}",
+        "$((1+",
+        "[[ a ",
+        "x=$x$x;",
+        "if a;then ",
+        "a&&",
+        "<<E ",
+        "`",
+        "\\`",
+        "f(){ ",
+        "case x in a)",
+        "${x:-",
+        "sed s/[[[/",
+        "awk '{print $1}' ",
+        "> x ",
+        "[",
+        "]",
+        "((",
+        "$'\\x41'",
+    ],
+)
 def test_steps_grow_no_faster_than_the_text(piece: str) -> None:
     def steps(size: int) -> int:
         budget = Budget()
-        try:
+        with contextlib.suppress(OverBudget):
             Judge(current(), budget).text((piece * size)[:size])
-        except OverBudget:
-            pass
         return min(budget.steps, MAX_STEPS)
 
     assert steps(4000) <= 2.6 * steps(2000) + 200

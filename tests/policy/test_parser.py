@@ -81,8 +81,12 @@ def test_quotes_are_removed_from_words(text: str, words: list[str]) -> None:
 def test_redirections_keep_operator_descriptor_and_target() -> None:
     found = [(r.fd, r.op, r.target.plain) for r in simple("a 2>>x <y >|z {f}<>w &>v").redirects]
     assert found == [
-        ("2", ">>", "x"), ("", "<", "y"), ("", ">|", "z"), ("{f}", "<>", "w"), ("", "&>", "v"),
-    ]  # fmt: skip
+        ("2", ">>", "x"),
+        ("", "<", "y"),
+        ("", ">|", "z"),
+        ("{f}", "<>", "w"),
+        ("", "&>", "v"),
+    ]
 
 
 def document(text: str) -> Redirect:
@@ -100,13 +104,43 @@ def test_here_documents_are_read_to_their_delimiter() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a &&", "a |", "a ;; b", "(a", "{ a", "a )", "if a; then b", "for x in a; do b", "'a", '"a',
-        "`a", "$(a", "${a", "$((a)", "a <", "a <<E$x\nE", "f() a", "a (b)", "echo @(a|b)",
-        "a[x]=1", 'echo $"a"', "echo $[1]", "[[ a =~ b ]]", "a\x00b", "a\u202eb", "a\u200bb",
-        "a \x1b[2J", "a & \\\n& b &&", "case x in a) b", "then a", "} ", "echo ${a[$(b)]}",
-        "cat <<E\na\\\nE\n", "a=([0]=b)", "\ud800",
+        "a &&",
+        "a |",
+        "a ;; b",
+        "(a",
+        "{ a",
+        "a )",
+        "if a; then b",
+        "for x in a; do b",
+        "'a",
+        '"a',
+        "`a",
+        "$(a",
+        "${a",
+        "$((a)",
+        "a <",
+        "a <<E$x\nE",
+        "f() a",
+        "a (b)",
+        "echo @(a|b)",
+        "a[x]=1",
+        'echo $"a"',
+        "echo $[1]",
+        "[[ a =~ b ]]",
+        "a\x00b",
+        "a\u202eb",
+        "a\u200bb",
+        "a \x1b[2J",
+        "a & \\\n& b &&",
+        "case x in a) b",
+        "then a",
+        "} ",
+        "echo ${a[$(b)]}",
+        "cat <<E\na\\\nE\n",
+        "a=([0]=b)",
+        "\ud800",
     ],
-)  # fmt: skip
+)
 def test_what_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(Unresolvable):
         parse(text, Budget())

@@ -15,9 +15,15 @@ def check(rules: Rules, command: str) -> tuple[str, int] | None:
 
 @pytest.mark.parametrize(
     ("pattern", "reason"),
-    [("(?=x)", "perl operator"), (r"(a)\1", "escape"), ("(", "missing )"), ("", "empty"), ("a" * 5000, "longer"),
-     (7, "text")],
-)  # fmt: skip
+    [
+        ("(?=x)", "perl operator"),
+        (r"(a)\1", "escape"),
+        ("(", "missing )"),
+        ("", "empty"),
+        ("a" * 5000, "longer"),
+        (7, "text"),
+    ],
+)
 def test_what_re2_cannot_take_is_an_error_that_names_the_place(
     pattern: object, reason: str
 ) -> None:
@@ -72,9 +78,18 @@ def test_an_unanchored_rule_does_not_cover_a_shell_that_runs_more() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["ssh 10.0.0.1 ls", "ssh root@10.0.0.1", "curl http://167772161/", "curl http://0xa000001:80/x", "ping 10.1",
-     "nc 012.0.0.1 80", "ssh -J a ::ffff:10.0.0.1", "ssh [::ffff:a00:1]", "telnet '10.0.0.1'"],
-)  # fmt: skip
+    [
+        "ssh 10.0.0.1 ls",
+        "ssh root@10.0.0.1",
+        "curl http://167772161/",
+        "curl http://0xa000001:80/x",
+        "ping 10.1",
+        "nc 012.0.0.1 80",
+        "ssh -J a ::ffff:10.0.0.1",
+        "ssh [::ffff:a00:1]",
+        "telnet '10.0.0.1'",
+    ],
+)
 def test_a_rule_on_an_address_sees_its_other_spellings(command: str) -> None:
     assert check(Rules(deny=[r"\b10\.0\.0\.1\b"]), command) == ("deny", 0)
 

@@ -23,9 +23,17 @@ def test_commands_are_judged_as_text_or_argument_vector(tool: str) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [{}, {"command": 3}, {"command": "ls", "argv": ["ls"]}, {"argv": []}, {"argv": ["a", 1]}, {"argv": "ls"},
-     {"command": "ls", "env": [1]}, {"command": "ls", "env": {"A": 1}}],
-)  # fmt: skip
+    [
+        {},
+        {"command": 3},
+        {"command": "ls", "argv": ["ls"]},
+        {"argv": []},
+        {"argv": ["a", 1]},
+        {"argv": "ls"},
+        {"command": "ls", "env": [1]},
+        {"command": "ls", "env": {"A": 1}},
+    ],
+)
 def test_arguments_that_are_not_understood_are_tier_2(args: dict[str, object]) -> None:
     verdict = classify_call("shell_exec", args)
     assert verdict.tier == Tier.STATEFUL
@@ -79,10 +87,24 @@ def test_session_input_is_judged_as_the_lines_that_reach_the_shell() -> None:
 
 @pytest.mark.parametrize(
     ("tool", "expected"),
-    [("session_recv", 0), ("session_screen", 0), ("session_list", 0), ("session_resize", 1), ("session_kill", 1),
-     ("output_read", 0), ("server_info", 0), ("audit_tail", 0), ("policy_explain", 0), ("job_stop", 1),
-     ("file_read", 0), ("file_write", 2), ("ssh_forward", 2), ("ssh_check", 1), ("host_query", 0)],
-)  # fmt: skip
+    [
+        ("session_recv", 0),
+        ("session_screen", 0),
+        ("session_list", 0),
+        ("session_resize", 1),
+        ("session_kill", 1),
+        ("output_read", 0),
+        ("server_info", 0),
+        ("audit_tail", 0),
+        ("policy_explain", 0),
+        ("job_stop", 1),
+        ("file_read", 0),
+        ("file_write", 2),
+        ("ssh_forward", 2),
+        ("ssh_check", 1),
+        ("host_query", 0),
+    ],
+)
 def test_tools_with_a_fixed_tier(tool: str, expected: int) -> None:
     assert tier(tool) == expected
 

@@ -81,7 +81,7 @@ def admit(
 def _below(tier: Tier) -> str:
     what = {
         Tier.READ_ONLY: "commands that only read are admitted",
-        Tier.REVERSIBLE: "commands that only read, or make changes that can be undone, are admitted",
+        Tier.REVERSIBLE: "commands that read, or make changes that can be undone, are admitted",
         Tier.STATEFUL: "anything that can be undone or redone is admitted",
         Tier.IRREVERSIBLE: "everything is admitted",
     }[tier]

@@ -50,7 +50,7 @@ def assigned_in(command: object, budget: Budget) -> dict[str, bool]:
                 note(item.name, False)
             for expression in item.expressions:
                 _arithmetic(expression, note)
-        elif isinstance(item, Calculation) or isinstance(item, Arithmetic):
+        elif isinstance(item, (Calculation, Arithmetic)):
             _arithmetic(item.expression, note)
         elif isinstance(item, Parameter) and "=" in item.op:
             note(item.name, False)

@@ -624,7 +624,8 @@ class Judge:
 
 
 _DELETING = frozenset(
-    "rm delete destroy purge drop remove wipe erase truncate nuke terminate deleteall format".split()
+    "rm delete destroy purge drop remove wipe erase truncate nuke terminate deleteall"
+    " format".split()
 )
 _PREFIXES = frozenset(("sudo", "env", "rm"))
 _SILENT = frozenset((":", "true", "false"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -314,13 +315,12 @@ def _first_braces(text: str) -> tuple[int, int, list[str]] | None:
             stack[-1][1].append(index)
         elif char == "}" and stack:
             start, commas = stack.pop()
-            if not commas and ".." in text[start:index]:
-                if not _RANGE.fullmatch(text, start + 1, index):
-                    # `{..{a,b}}` loses its outer braces in bash 5.2, others do not.
-                    raise Unresolvable("braces with `..` that are no range")
-            if commas or _RANGE.fullmatch(text, start + 1, index):
-                if found is None or start < found[0]:
-                    found = (start, index, commas)
+            ranged = not commas and _RANGE.fullmatch(text, start + 1, index) is not None
+            if not commas and not ranged and ".." in text[start:index]:
+                # `{..{a,b}}` loses its outer braces in bash 5.2, others do not.
+                raise Unresolvable("braces with `..` that are no range")
+            if (commas or ranged) and (found is None or start < found[0]):
+                found = (start, index, commas)
                 if not stack:
                     break
     if found is None:
@@ -328,7 +328,7 @@ def _first_braces(text: str) -> tuple[int, int, list[str]] | None:
     start, end, commas = found
     if commas:
         edges = [start, *commas, end]
-        return start, end, [text[a + 1 : b] for a, b in zip(edges, edges[1:], strict=False)]
+        return start, end, [text[a + 1 : b] for a, b in itertools.pairwise(edges)]
     match = _RANGE.fullmatch(text, start + 1, end)
     assert match
     if match.group(4):

@@ -122,7 +122,10 @@ def operator_tables(directory: Path = OPERATOR_DIRECTORY) -> dict[str, Mapping[s
     return tables
 
 
-_loaded: Knowledge | None = None
+class _Current:
+    """The base in use."""
+
+    knowledge: Knowledge | None = None
 
 
 def load(directory: Path = OPERATOR_DIRECTORY) -> Knowledge:
@@ -131,11 +134,10 @@ def load(directory: Path = OPERATOR_DIRECTORY) -> Knowledge:
     Raises:
         SpecError: when an operator file cannot be used; the current base stays.
     """
-    global _loaded
-    _loaded = Knowledge({**builtin_tables(), **operator_tables(directory)})
-    return _loaded
+    _Current.knowledge = Knowledge({**builtin_tables(), **operator_tables(directory)})
+    return _Current.knowledge
 
 
 def current() -> Knowledge:
     """The base in use, read on first need."""
-    return _loaded if _loaded is not None else load()
+    return load() if _Current.knowledge is None else _Current.knowledge

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 MAX_TEXT = 64 * 1024  # characters of command text
 MAX_DEPTH = 48  # nesting of substitutions, subshells, wrappers and quoted scripts
-MAX_STEPS = 20_000  # parts, words and commands together; about 50 ms at the worst
+MAX_STEPS = 14_000  # parts, words and commands together; about 0.1 s at the worst
 MAX_WORDS = 4096  # words that the braces of one word may expand to
 MAX_VALUE = 16 * 1024  # characters of a variable or an output that are kept
 MAX_REASONS = 12

@@ -149,8 +149,8 @@ class Scope:
 class Input:
     """What a command finds on its standard input.
 
-    `text` is set where it is known, `safe` where no word of it begins with `-`; `source` is `inherited` (the call's own stdin), `pipe`,
-    `file` or `here`.
+    `text` is set where it is known, `safe` where no word of it begins with `-`; `source` is
+    `inherited` (the call's own stdin), `pipe`, `file` or `here`.
     """
 
     source: str = "inherited"

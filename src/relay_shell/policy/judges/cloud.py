@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from ..spec import Spec
 
 _READ = re.compile(
-    r"(?:describe|list|get|show|ls|search|lookup|view|status|info|version|help|check|head|test|count|estimate"
-    r"|preview|whoami|exists|logs?|tail|batch-get|select|filter|scan|query|simulate|read|inspect|stat|cat|du"
+    r"(?:describe|list|get|show|ls|search|lookup|view|status|info|version|help|check|head|test"
+    r"|count|estimate"
+    r"|preview|whoami|exists|logs?|tail|batch-get|select|filter|scan|query|simulate|read|inspect"
+    r"|stat|cat|du"
     r"|ps|history|releases|regions?|balance|usage|graph|stack_?ls|top|about)"
     r"(?:-[a-z0-9-]+)?"
 )
 _DELETE = re.compile(
-    r"(?:delete|destroy|remove|rm|rb|purge|terminate|del|drop|deregister|wipe|nuke|deprovision|prune|erase"
+    r"(?:delete|destroy|remove|rm|rb|purge|terminate|del|drop|deregister|wipe|nuke|deprovision"
+    r"|prune|erase"
     r"|force-delete|batch-delete|cancel-key|schedule-key-deletion|reset|rollback|revoke|disable-key"
     r"|uninstall|release-address|release)(?:[-:][a-z0-9-]+)?"
 )
@@ -98,7 +101,7 @@ def judge_aws(call: Call, spec: Spec) -> None:
 
 
 def _s3(call: Call, verb: str, operands: list[str], options: list[str]) -> None:
-    if verb == "ls" or (verb == "presign" and False):
+    if verb == "ls":
         return
     if verb in ("rm", "rb") or "--delete" in options or (verb == "mv"):
         call.add(3, f"`aws s3 {verb}` removes objects")
@@ -186,17 +189,24 @@ def _by_words(call: Call, words: list[str]) -> None:
 
 
 _CHANGE = re.compile(
-    r"(?:create|update|set|add|start|stop|restart|deploy|run|exec|ssh|scp|apply|import|export|attach|detach"
-    r"|enable|disable|resize|scale|move|copy|cp|sync|login|logout|init|connect|reboot|invoke|send|put|post"
-    r"|patch|publish|up|push|rotate|restore|promote|failover|allow|grant|generate|upload|download|power-\w+"
-    r"|poweroff|rebuild|snapshot|config|configure|edit|assign|unassign|transfer|rename|lock|unlock|mb|kill"
-    r"|install|upgrade|redeploy|swap|approve|reject|pause|resume|suspend|activate|deallocate|drain|clone)"
+    r"(?:create|update|set|add|start|stop|restart|deploy|run|exec|ssh|scp|apply|import|export"
+    r"|attach|detach"
+    r"|enable|disable|resize|scale|move|copy|cp|sync|login|logout|init|connect|reboot|invoke|send"
+    r"|put|post"
+    r"|patch|publish|up|push|rotate|restore|promote|failover|allow|grant|generate|upload|download"
+    r"|power-\w+"
+    r"|poweroff|rebuild|snapshot|config|configure|edit|assign|unassign|transfer|rename|lock"
+    r"|unlock|mb|kill"
+    r"|install|upgrade|redeploy|swap|approve|reject|pause|resume|suspend|activate|deallocate"
+    r"|drain|clone)"
     r"(?:-[a-z0-9-]+)?"
 )
 _VERBS_VALUED = frozenset(
     (
-        "-g --resource-group -n --name --subscription -o --output --query -t --access-token --context --config"
-        " -u --api-url --format --region -r --region -a --app --project --namespace -c --compartment-id"
+        "-g --resource-group -n --name --subscription -o --output --query -t --access-token"
+        " --context --config"
+        " -u --api-url --format --region -r --region -a --app --project --namespace -c"
+        " --compartment-id"
         " -s --stack --os-cloud -f --profile -p --no-header --limit --filter --zone --ids --cwd -C"
     ).split()
 )
@@ -213,10 +223,11 @@ def judge_verbs(call: Call, spec: Spec) -> None:
         if words[0] in ("destroy", "cancel") or words[:2] in (["stack", "rm"], ["state", "delete"]):
             call.add(3, f"`pulumi {words[0]}` destroys what it manages")
             return
-        if words[0] in ("version", "whoami", "about", "logs", "config", "stack", "plugin"):
-            if words[1:2] in ([], ["ls"], ["get"], ["output"], ["history"], ["graph"], ["export"]):
-                if not any(o.startswith(("--file", "--show-secrets")) for o in options):
-                    return
+        shows = words[0] in ("version", "whoami", "about", "logs", "config", "stack", "plugin")
+        showing = words[1:2] in ([], ["ls"], ["output"], ["history"], ["graph"], ["export"])
+        writing = any(o.startswith(("--file", "--show-secrets")) for o in options)
+        if shows and showing and not writing:
+            return
         if words[0] == "preview":
             call.add(1, "runs the program that describes the infrastructure")
             return
@@ -230,16 +241,17 @@ def judge_verbs(call: Call, spec: Spec) -> None:
     if call.name == "az" and words[0] in ("login", "logout", "rest", "extension"):
         call.add(2, f"`az {words[0]}` uses credentials or changes something")
         return
-    if call.name in ("cdk", "sam", "serverless", "sls", "eb", "amplify", "copilot", "cf"):
-        if words[0] in ("synth", "deploy", "destroy", "delete", "terminate", "remove", "diff"):
-            deleting = words[0] in ("destroy", "delete", "terminate", "remove")
-            call.add(3 if deleting else 2, f"`{call.name} {words[0]}` runs code of the project")
-            return
+    project = call.name in ("cdk", "sam", "serverless", "sls", "eb", "amplify", "copilot", "cf")
+    deleting = words[0] in ("destroy", "delete", "terminate", "remove")
+    if project and (deleting or words[0] in ("synth", "deploy", "diff")):
+        call.add(3 if deleting else 2, f"`{call.name} {words[0]}` runs code of the project")
+        return
     _by_words(call, words[:5])
 
 
 _TF_READ = frozenset(
-    "show output version providers graph validate state_list state_show state_pull workspace_list workspace_show fmt_-check metadata_functions get_ hclfmt_".split()
+    "show output version providers graph validate state_list state_show state_pull workspace_list"
+    " workspace_show fmt_-check metadata_functions get_ hclfmt_".split()
 )
 
 
@@ -269,9 +281,9 @@ def judge_terraform(call: Call, spec: Spec) -> None:
     if verb in ("taint", "force-unlock") or pair == "state_push":
         call.add(3 if pair == "state_push" else 2, f"`{call.name} {verb}` changes the state")
         return
-    if verb in _TF_READ or pair in _TF_READ:
-        if not (verb == "providers" and words[1:2] in (["lock"], ["mirror"])):
-            return
+    fetching = verb == "providers" and words[1:2] in (["lock"], ["mirror"])
+    if (verb in _TF_READ or pair in _TF_READ) and not fetching:
+        return
     if verb == "fmt" and any(o.startswith("check") for o in options):
         return
     if verb == "plan" and not any(o.startswith(("out", "generate-config-out")) for o in options):
@@ -352,7 +364,8 @@ def judge_agents(call: Call, spec: Spec) -> None:
         return
     if call.name in ("salt", "salt-call") and any(
         re.fullmatch(
-            r"test\.(?:ping|version)|grains\.(?:items|ls|get|item)|pillar\.(?:items|get|ls)|status\.\w+|disk\.usage",
+            r"test\.(?:ping|version)|grains\.(?:items|ls|get|item)|pillar\.(?:items|get|ls)"
+            r"|status\.\w+|disk\.usage",
             w,
         )
         for w in words
@@ -464,9 +477,8 @@ def judge_consul(call: Call, spec: Spec) -> None:
         "acl policy_",
         "troubleshoot ports",
         "kv export",
-    ):
-        if pair != "operator raft" or words[2:3] == ["list-peers"]:
-            return
+    ) and (pair != "operator raft" or words[2:3] == ["list-peers"]):
+        return
     if words[:1] == ["acl"] and words[2:3] in (["list"], ["read"]):
         return
     if {"delete", "remove-peer", "leave", "force-leave"} & set(words[:3]):

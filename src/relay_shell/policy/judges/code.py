@@ -32,7 +32,8 @@ _REMOVES = {
 }
 _COMMON = re.compile(
     r"\brm\s+-\w*[rRf]|\bmkfs|\bdd\s+if=|\bshutdown\b|\breboot\b|\bpoweroff\b|\bwipefs\b"
-    r"|\bshred\b|>\s*/dev/(?:sd|nvme|vd|mapper|mmcblk)|['\"]/dev/(?:sd|nvme|vd|xvd|hd|mmcblk|mapper|dm-)"
+    r"|\bshred\b|>\s*/dev/(?:sd|nvme|vd|mapper|mmcblk)|['\"]/dev/(?:sd|nvme|vd|xvd|hd|mmcblk"
+    r"|mapper|dm-)"
     r"|\b(?:DROP|TRUNCATE)\s+(?:TABLE|DATABASE|SCHEMA)\b|\bdropDatabase\b|\bflushall\b",
     re.IGNORECASE,
 )
@@ -47,7 +48,8 @@ _LANGUAGES = (
 )
 _PY_SAFE = re.compile(
     r"\s*(?:import\s+(?:sys|platform|math|time|datetime|socket|os|json|ssl|sysconfig|site|locale)"
-    r"(?:\s*,\s*(?:sys|platform|math|time|datetime|os|json|ssl|sysconfig|site|locale|socket))*\s*;\s*)?"
+    r"(?:\s*,\s*(?:sys|platform|math|time|datetime|os|json|ssl|sysconfig|site|locale"
+    r"|socket))*\s*;\s*)?"
     r"print\(\s*(?P<expression>[\w\s.+\-*/%,()\[\]:'\"<>=]*)\)\s*;?\s*"
 )
 _PY_NAMES = frozenset(
@@ -60,7 +62,8 @@ _PY_NAMES = frozenset(
         " isoformat strftime gethostname getfqdn OPENSSL_VERSION len str int float round sum min"
         " max abs hex bin oct chr ord sorted range list tuple set repr bool divmod True False None"
         " getsitepackages join for in if else not and or is getdefaultlocale getpreferredencoding"
-        " get_paths get_python_version major minor micro sep timezone tzname ctime timestamp platform"
+        " get_paths get_python_version major minor micro sep timezone tzname ctime timestamp"
+        " platform"
         " getfilesystemencoding getrecursionlimit api_version date upper lower title strip split"
     ).split()
 )
@@ -98,14 +101,16 @@ def prints_facts(text: str) -> bool:
 
 _FACTS = {
     "node": re.compile(
-        r"(?:console\.log\()?(?:process\.(?:version|versions(?:\.\w+)?|platform|arch|execPath|pid|argv|uptime\(\)"
+        r"(?:console\.log\()?(?:process\.(?:version|versions(?:\.\w+)?|platform|arch|execPath|pid"
+        r"|argv|uptime\(\)"
         r"|cwd\(\)|memoryUsage\(\))|[\d\s+*/.()-]+)\)?;?"
     ),
     "perl": re.compile(
         r"print\s+(?:\"?\$\](?:\\n)?\"?|\$\^[VOX]|\"[\w\s.,:\\-]*\"|[\d\s+*/.()-]+)\s*;?"
     ),
     "php": re.compile(
-        r"(?:echo|print)\s+(?:PHP_\w+|phpversion\(\)|php_uname\(\)|php_sapi_name\(\)|ini_get\('[\w.]+'\))"
+        r"(?:echo|print)\s+(?:PHP_\w+|phpversion\(\)|php_uname\(\)|php_sapi_name\(\)"
+        r"|ini_get\('[\w.]+'\))"
         r"(?:\s*\.\s*(?:PHP_EOL|\"\\n\"))?\s*;?|phpinfo\(\);?"
     ),
     "ruby": re.compile(r"(?:puts|print|p)\s+(?:RUBY_\w+|[\d\s+*/.()-]+)"),
@@ -203,11 +208,12 @@ def judge_linter(call: Call, spec: Spec) -> None:
     words = [arg.text for arg in call.args]
     if words in (["--version"], ["-V"], ["version"]):
         return
-    if call.name in ("gofmt", "shfmt", "clang-format", "goimports") and all(
-        arg.exact for arg in call.args
+    if (
+        call.name in ("gofmt", "shfmt", "clang-format", "goimports")
+        and all(arg.exact for arg in call.args)
+        and not any(re.match(r"-\w*[wi]\b|--write|--in-place|-cpuprofile", word) for word in words)
     ):
-        if not any(re.match(r"-\w*[wi]\b|--write|--in-place|-cpuprofile", word) for word in words):
-            return
+        return
     if re.search(r"--(?:fix|write|in-place|autofix|apply)|(?:^| )-[iw](?: |$)", " ".join(words)):
         call.add(2, f"`{call.name}` rewrites files")
         return
@@ -222,10 +228,11 @@ def judge_miller(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args, stop=True)
     judge_options(call, spec, parsed, call.name)
     text = " ".join(arg.display for arg in parsed.operands)
-    if re.search(
-        r"\b(?:tee|split|put|filter|system|exec|emit|dump|print)\b", text
-    ) and call.name in ("mlr", "miller"):
-        if re.search(r"\b(?:tee|split|system|exec)\b|[>|]", text):
-            call.add(2, "the expression writes a file or runs a command")
+    if (
+        re.search(r"\b(?:tee|split|put|filter|system|exec|emit|dump|print)\b", text)
+        and call.name in ("mlr", "miller")
+        and re.search(r"\b(?:tee|split|system|exec)\b|[>|]", text)
+    ):
+        call.add(2, "the expression writes a file or runs a command")
     if not all(arg.exact or arg.safe for arg in parsed.operands):
         call.add(2, "an expression that is known only when it runs")

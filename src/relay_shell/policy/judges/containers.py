@@ -17,7 +17,8 @@ _READING = {
     "runc": "list state ps spec_ events features",
     "crun": "list state ps features",
     "vagrant": "status global-status version box_list plugin_list port ssh-config",
-    "minikube": "status ip version profile_list service_list addons_list node_list logs config_view",
+    "minikube": "status ip version profile_list service_list addons_list node_list logs"
+    " config_view",
     "kind": "get version",
     "k3d": "cluster_list node_list version registry_list",
     "k3s": "--version",
@@ -33,9 +34,12 @@ _READING = {
     "cilium": "status version",
     "calicoctl": "get node_status version ipam_show",
     "flux": "get check version tree logs events stats",
-    "argocd": "app_list app_get app_history app_diff app_logs version cluster_list repo_list proj_list account_list",
-    "velero": "get describe version backup_get backup_describe backup_logs restore_get schedule_get",
-    "nomad": "status node_status job_status alloc_status alloc_logs server_members version operator_raft_list"
+    "argocd": "app_list app_get app_history app_diff app_logs version cluster_list repo_list"
+    " proj_list account_list",
+    "velero": "get describe version backup_get backup_describe backup_logs restore_get"
+    " schedule_get",
+    "nomad": "status node_status job_status alloc_status alloc_logs server_members version"
+    " operator_raft_list"
     " namespace_list var_list deployment_list job_history job_inspect eval_status volume_status",
     "stern": "--version",
     "kustomize": "version",

@@ -118,11 +118,7 @@ def judge_move(call: Call, spec: Spec) -> None:
         parsed.operands[-1] if parsed.operands else None
     )
     call.add(2, "`mv` moves files and replaces what has their name")
-    if (
-        target is not None
-        and target.text.startswith("/dev/")
-        and not target.text.startswith("/dev/shm")
-    ):
+    if target is not None and (target.text == "/dev/null" or paths.is_device(target.text)):
         call.add(3, f"`mv` to {target.display} loses the content")
     for source in parsed.operands[:-1]:
         if paths.is_broad(source.display) or source.display in ("/*",):
@@ -335,7 +331,7 @@ def judge_clone(call: Call, spec: Spec) -> None:
 
 
 def judge_attributes(call: Call, spec: Spec) -> None:
-    """`chattr`, `setfacl`: recursive ones on a system tree, and what guards evidence, are Tier 3."""
+    """`chattr`, `setfacl`: those on a whole system tree, or on evidence, are Tier 3."""
     words = [arg.text for arg in call.args]
     call.add(2, f"`{call.name}` changes attributes or rights of files")
     recursive = any(word.startswith("-") and "R" in word for word in words)

@@ -29,26 +29,35 @@ _GLOBAL = Spec(
     ),
 )
 _HARMLESS_CONFIG = re.compile(
-    r"(?:color\..*|core\.(?:pager=(?:cat|less|)|quotepath|abbrev|autocrlf|safecrlf|filemode|ignorecase"
-    r"|preloadindex|untrackedcache|fscache|precomposeunicode|longpaths)|advice\..*|log\.(?:date|decorate"
-    r"|showsignature=false|abbrevcommit|follow)|diff\.(?:renames|renamelimit|algorithm|noprefix|mnemonicprefix"
-    r"|context|colormoved|wordregex|submodule|ignoresubmodules)|safe\.directory|status\..*|column\..*|grep\..*"
-    r"|blame\..*|i18n\..*|format\.pretty|pager\.\w+=(?:false|cat)|init\.defaultbranch|user\.(?:name|email)"
-    r"|submodule\.recurse=false|gc\.auto=0|maintenance\.auto=false|core\.fsmonitor=(?:false|)|fetch\.prune=false)"
+    r"(?:color\..*|core\.(?:pager=(?:cat|less|)|quotepath|abbrev|autocrlf|safecrlf|filemode"
+    r"|ignorecase"
+    r"|preloadindex|untrackedcache|fscache|precomposeunicode|longpaths)|advice\..*|log\.(?:date"
+    r"|decorate"
+    r"|showsignature=false|abbrevcommit|follow)|diff\.(?:renames|renamelimit|algorithm|noprefix"
+    r"|mnemonicprefix"
+    r"|context|colormoved|wordregex|submodule|ignoresubmodules)|safe\.directory|status\..*"
+    r"|column\..*|grep\..*"
+    r"|blame\..*|i18n\..*|format\.pretty|pager\.\w+=(?:false|cat)|init\.defaultbranch"
+    r"|user\.(?:name|email)"
+    r"|submodule\.recurse=false|gc\.auto=0|maintenance\.auto=false|core\.fsmonitor=(?:false|)"
+    r"|fetch\.prune=false)"
     r"(?:=.*)?",
     re.IGNORECASE,
 )
 # Options of reading subcommands that write files or run programs, also abbreviated.
 _OUTPUT = re.compile(r"--outp?u?t?(?:=.*)?|--output-directory(?:=.*)?|--output=.*")
 _RUNS = re.compile(
-    r"--ext-d\w*|--textc\w*|--filters|-O.*|--open-files-in-pager.*|--upload-p.*|--exec(?:=.*)?|--remote=.*|--receive-p.*"
+    r"--ext-d\w*|--textc\w*|--filters|-O.*|--open-files-in-pager.*|--upload-p.*|--exec(?:=.*)?"
+    r"|--remote=.*|--receive-p.*"
     r"|--run-command.*|--config-env.*"
 )
 _READ = frozenset(
     (
-        "status log diff show shortlog blame annotate grep ls-files ls-tree rev-parse rev-list describe"
+        "status log diff show shortlog blame annotate grep ls-files ls-tree rev-parse rev-list"
+        " describe"
         " cat-file name-rev merge-base show-ref for-each-ref count-objects whatchanged diff-tree"
-        " diff-index diff-files cherry range-diff verify-commit verify-tag verify-pack show-branch var"
+        " diff-index diff-files cherry range-diff verify-commit verify-tag verify-pack"
+        " show-branch var"
         " check-ignore check-attr check-mailmap check-ref-format version help help fsck ls-remote_"
         " merge-tree_ patch-id get-tar-commit-id column stripspace interpret-trailers_ unpack-file_"
         " show-index diff-pairs last-modified"
@@ -57,16 +66,23 @@ _READ = frozenset(
 _NETWORK = frozenset(("ls-remote", "request-pull"))
 _STATEFUL_HINT = "changes the repository or the working tree"
 _LISTING: dict[str, str] = {
-    "branch": r"-[avrlvq]+|-vv|--(?:list|all|remotes|verbose|show-current|contains(?:=.*)?|no-contains(?:=.*)?"
-    r"|merged(?:=.*)?|no-merged(?:=.*)?|points-at(?:=.*)?|sort(?:=.*)?|format(?:=.*)?|color(?:=.*)?|no-color"
+    "branch": r"-[avrlvq]+|-vv|--(?:list|all|remotes|verbose|show-current|contains(?:=.*)?"
+    r"|no-contains(?:=.*)?"
+    r"|merged(?:=.*)?|no-merged(?:=.*)?|points-at(?:=.*)?|sort(?:=.*)?|format(?:=.*)?"
+    r"|color(?:=.*)?|no-color"
     r"|column(?:=.*)?|no-column|abbrev(?:=.*)?|no-abbrev|ignore-case|omit-empty)|-i",
-    "tag": r"-[ln]\d*|--(?:list|contains(?:=.*)?|no-contains(?:=.*)?|merged(?:=.*)?|no-merged(?:=.*)?"
-    r"|points-at(?:=.*)?|sort(?:=.*)?|format(?:=.*)?|color(?:=.*)?|column(?:=.*)?|no-column|ignore-case)|-i|-v|--verify",
-    "config": r"-l|-[lz]+|-f|--(?:list|get|get-all|get-regexp|get-urlmatch|show-origin|show-scope|name-only|global"
-    r"|file(?:=.*)?|blob(?:=.*)?|local|system|worktree|null|includes|no-includes|type=.*|bool|int|path|get-color|get-colorbool|default=.*)",
+    "tag": r"-[ln]\d*|--(?:list|contains(?:=.*)?|no-contains(?:=.*)?|merged(?:=.*)?"
+    r"|no-merged(?:=.*)?"
+    r"|points-at(?:=.*)?|sort(?:=.*)?|format(?:=.*)?|color(?:=.*)?|column(?:=.*)?|no-column"
+    r"|ignore-case)|-i|-v|--verify",
+    "config": r"-l|-[lz]+|-f|--(?:list|get|get-all|get-regexp|get-urlmatch|show-origin|show-scope"
+    r"|name-only|global"
+    r"|file(?:=.*)?|blob(?:=.*)?|local|system|worktree|null|includes|no-includes|type=.*|bool|int"
+    r"|path|get-color|get-colorbool|default=.*)",
 }
 _TAKING_OPERANDS = re.compile(
-    r"-l|--list|--contains|--no-contains|--merged|--no-merged|--points-at|-n\d*|-v|--verify|-a|-r|--sort|--format"
+    r"-l|--list|--contains|--no-contains|--merged|--no-merged|--points-at|-n\d*|-v|--verify|-a|-r"
+    r"|--sort|--format"
 )
 _SUB_READ = {
     "stash": {"list", "show"},
@@ -314,9 +330,12 @@ def judge_forge(call: Call, spec: Spec) -> None:
 
 
 _OTHER_READ = {
-    "svn": "info log status st stat diff list ls blame cat propget proplist pl pg help annotate praise",
-    "hg": "status st log diff id identify branches branch_ tags bookmarks_ heads parents paths showconfig root"
-    " summary sum cat annotate blame files manifest grep help version tip incoming_ outgoing_ verify",
+    "svn": "info log status st stat diff list ls blame cat propget proplist pl pg help annotate"
+    " praise",
+    "hg": "status st log diff id identify branches branch_ tags bookmarks_ heads parents paths"
+    " showconfig root"
+    " summary sum cat annotate blame files manifest grep help version tip incoming_ outgoing_"
+    " verify",
     "bzr": "status st log diff info ls cat annotate version revno tags",
     "cvs": "status log diff annotate history version",
     "fossil": "status timeline diff info ls finfo version annotate",
@@ -332,7 +351,8 @@ def judge_other(call: Call, spec: Spec) -> None:
     verb = words[0] if words else ""
     risky = any(
         re.match(
-            r"--(?:config|diff-cmd|diff3-cmd|extcmd|tool|editor|pager|config-option|output|repository=)|-o$|-R|-p$",
+            r"--(?:config|diff-cmd|diff3-cmd|extcmd|tool|editor|pager|config-option|output"
+            r"|repository=)|-o$|-R|-p$",
             o,
         )
         for o in options

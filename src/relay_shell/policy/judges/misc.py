@@ -221,15 +221,19 @@ def judge_media(call: Call, spec: Spec) -> None:
     clear = all(arg.exact or not arg.wild for arg in call.args)
     if clear and call.name == "identify" and not any(w.startswith(("-write", "+")) for w in words):
         return
-    if clear and call.name == "exiftool":
-        if not any(
+    if (
+        clear
+        and call.name == "exiftool"
+        and not any(
             re.search(
-                r"[<=]|^-(?:o|out|w|tagsfrom|overwrite|delete|config|if|api|execute|stay|@|geotag|restore|p$)",
+                r"[<=]|^-(?:o|out|w|tagsfrom|overwrite|delete|config|if|api|execute|stay|@|geotag"
+                r"|restore|p$)",
                 w,
             )
             for w in words
-        ):
-            return
+        )
+    ):
+        return
     if clear and call.name == "pdftotext" and words[-1:] == ["-"]:
         return
     if words in (["-version"], ["--version"], ["-v"], ["-V"]):
@@ -238,7 +242,8 @@ def judge_media(call: Call, spec: Spec) -> None:
         clear
         and call.name == "ffmpeg"
         and re.fullmatch(
-            r"-(?:formats|codecs|encoders|decoders|filters|protocols|pix_fmts|devices|bsfs|muxers|demuxers|hwaccels|buildconf)",
+            r"-(?:formats|codecs|encoders|decoders|filters|protocols|pix_fmts|devices|bsfs|muxers"
+            r"|demuxers|hwaccels|buildconf)",
             words[-1] if words else "",
         )
     ):
@@ -253,9 +258,8 @@ def judge_media(call: Call, spec: Spec) -> None:
         clear
         and call.name == "rrdtool"
         and words[:1] in (["info"], ["fetch"], ["last"], ["lastupdate"], ["first"], ["dump"])
-    ):
-        if len(words) < 3 or words[0] == "fetch":
-            return
+    ) and (len(words) < 3 or words[0] == "fetch"):
+        return
     call.add(2, f"`{call.name}` writes files or sends them to a device")
 
 
@@ -289,13 +293,14 @@ def judge_terminal(call: Call, spec: Spec) -> None:
 
 def judge_multiplexer(call: Call, spec: Spec) -> None:
     """`tmux`, `screen`: listing reads; new sessions and sent keys run commands."""
-    words = [arg.text for arg in call.args]
     text = " ".join(arg.display for arg in call.args)
     if not all(arg.exact for arg in call.args):
         call.add(2, "arguments that are known only when it runs")
     listing = (
-        r"-V|ls|list-\w+(?: -\w+.*)?|lsw.*|lsp.*|lsc.*|info|has-session.*|has .*|show-options.*|show .*|display-message -p .*"
-        r"|capture-pane -p.*|server-info|show-environment.*|lscm|lsk|-ls|-list|-v|list-sessions|--version|capture-pane .*-p.*"
+        r"-V|ls|list-\w+(?: -\w+.*)?|lsw.*|lsp.*|lsc.*|info|has-session.*|has .*|show-options.*"
+        r"|show .*|display-message -p .*"
+        r"|capture-pane -p.*|server-info|show-environment.*|lscm|lsk|-ls|-list|-v|list-sessions"
+        r"|--version|capture-pane .*-p.*"
     )
     if re.fullmatch(listing, text) and "#(" not in text and ";" not in text:
         return
@@ -303,7 +308,8 @@ def judge_multiplexer(call: Call, spec: Spec) -> None:
         call.add(2, "ends sessions and what runs in them")
         return
     match = re.match(
-        r"(?:new(?:-session)?|new-window|neww|split-window|splitw|respawn-pane|run(?:-shell)?|if(?:-shell)?)\b((?:\s+-\w+(?:\s+[\w:.-]+)?)*)"
+        r"(?:new(?:-session)?|new-window|neww|split-window|splitw|respawn-pane|run(?:-shell)?"
+        r"|if(?:-shell)?)\b((?:\s+-\w+(?:\s+[\w:.-]+)?)*)"
         r"\s+(.*)",
         text,
     )

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from ..core import Call
 
 _IP_GLOBAL = re.compile(
-    r"-(?:4|6|0|B|M|s|stats|statistics|d|details|h|human|human-readable|iec|o|oneline|r|resolve|c|color"
-    r"|c=\w+|color=\w+|t|timestamp|ts|tshort|br|brief|j|json|p|pretty|N|Numeric|a|all|echo|V|Version"
+    r"-(?:4|6|0|B|M|s|stats|statistics|d|details|h|human|human-readable|iec|o|oneline|r|resolve|c"
+    r"|color"
+    r"|c=\w+|color=\w+|t|timestamp|ts|tshort|br|brief|j|json|p|pretty|N|Numeric|a|all|echo|V"
+    r"|Version"
     r"|loops|ss|dd)+|-br|-c"
 )
 # In iproute2 an abbreviation means the first command of a fixed order that it begins; only
@@ -210,14 +212,15 @@ def judge_ethtool(call: Call, spec: Spec) -> None:
         return
     first = args[0].text
     showing = re.fullmatch(
-        r"-[iSkgcalmPTxnudeV]|-P|-h|--(?:driver|statistics|show-\w[\w-]*|register-dump|eeprom-dump|version|help"
+        r"-[iSkgcalmPTxnudeV]|-P|-h|--(?:driver|statistics|show-\w[\w-]*|register-dump"
+        r"|eeprom-dump|version|help"
         r"|module-info|json|include-statistics|phy-statistics)|--phy-statistics|-I",
         first,
     )
     if first in ("-e", "-d", "-m") or showing:
-        if first in ("--json", "-I", "--include-statistics") and len(args) > 1:
-            if args[1].text.startswith("-") and not args[1].text.startswith("--show"):
-                call.add(2, "changes a network interface")
+        prefix = first in ("--json", "-I", "--include-statistics") and len(args) > 1
+        if prefix and args[1].text.startswith("-") and not args[1].text.startswith("--show"):
+            call.add(2, "changes a network interface")
         return
     if not first.startswith("-") and len(args) == 1 and args[0].exact:
         return
@@ -325,45 +328,62 @@ def judge_nmcli(call: Call, spec: Spec) -> None:
             call.add(1, "scans for wireless networks")
         return
     reading = _NM_READ.get(name, set())
-    if any(r.startswith(verb) for r in reading) and verb in (
-        "s",
-        "sh",
-        "sho",
-        "show",
-        "status",
-        "monitor",
-        "st",
-        "permissions",
-        "lldp",
+    if (
+        any(r.startswith(verb) for r in reading)
+        and verb
+        in (
+            "s",
+            "sh",
+            "sho",
+            "show",
+            "status",
+            "monitor",
+            "st",
+            "permissions",
+            "lldp",
+        )
+        and not (verb == "s" and name == "device")
     ):
-        if not (verb == "s" and name == "device"):
-            return
+        return
     cutting = verb == "off" or verb.startswith(("del", "down", "disc"))
     call.add(3 if cutting else 2, f"`nmcli {words[0]} {verb}` changes the network")
 
 
 _CURL = declarations(
-    "-s,--silent -S,--show-error -L,--location -I,--head -i,--include,--show-headers -v,--verbose -f,--fail"
+    "-s,--silent -S,--show-error -L,--location -I,--head -i,--include,--show-headers -v,--verbose"
+    " -f,--fail"
     " --fail-with-body -k,--insecure -g,--globoff -4,--ipv4 -6,--ipv6 -N,--no-buffer -q,--disable"
     " -#,--progress-bar --compressed --http1.0 -0 --http1.1 --http2 --http2-prior-knowledge --http3"
-    " -m,--max-time: --connect-timeout: --retry: --retry-delay: --retry-max-time: --retry-connrefused"
+    " -m,--max-time: --connect-timeout: --retry: --retry-delay: --retry-max-time:"
+    " --retry-connrefused"
     " --retry-all-errors -A,--user-agent: -e,--referer: -H,--header: -u,--user: -x,--proxy:=1"
-    " --noproxy: --resolve: --connect-to: --interface: -r,--range: --max-redirs: --cacert: --capath:"
-    " -E,--cert: --key: --cert-type: --key-type: --pass: --ciphers: --tls-max: --tlsv1 --tlsv1.0 --tlsv1.1"
+    " --noproxy: --resolve: --connect-to: --interface: -r,--range: --max-redirs: --cacert:"
+    " --capath:"
+    " -E,--cert: --key: --cert-type: --key-type: --pass: --ciphers: --tls-max: --tlsv1 --tlsv1.0"
+    " --tlsv1.1"
     " --tlsv1.2 --tlsv1.3 -1 -2 -3 --ssl --ssl-reqd --no-progress-meter --parallel -Z -n,--netrc"
-    " --netrc-file: --anyauth --basic --digest --ntlm --negotiate --oauth2-bearer: --aws-sigv4: -w,--write-out:"
-    " --url: -b,--cookie: --path-as-is --limit-rate: -y: -Y: --speed-limit: --speed-time: --tcp-nodelay"
-    " --tcp-fastopen --keepalive-time: --no-keepalive --dns-servers: --doh-url: --local-port: --max-filesize:"
+    " --netrc-file: --anyauth --basic --digest --ntlm --negotiate --oauth2-bearer: --aws-sigv4:"
+    " -w,--write-out:"
+    " --url: -b,--cookie: --path-as-is --limit-rate: -y: -Y: --speed-limit: --speed-time:"
+    " --tcp-nodelay"
+    " --tcp-fastopen --keepalive-time: --no-keepalive --dns-servers: --doh-url: --local-port:"
+    " --max-filesize:"
     " --location-trusted --post301 --post302 --post303 --raw --styled-output --no-styled-output"
-    " --unix-socket:=1 --abstract-unix-socket:=1 --trace-time --trace-ids -G,--get --request-target: -l"
-    " -V,--version!0 -h,--help?!0 -M,--manual!0 --next --fail-early --no-sessionid --haproxy-protocol"
+    " --unix-socket:=1 --abstract-unix-socket:=1 --trace-time --trace-ids -G,--get"
+    " --request-target: -l"
+    " -V,--version!0 -h,--help?!0 -M,--manual!0 --next --fail-early --no-sessionid"
+    " --haproxy-protocol"
     " --cert-status --crlfile: --pinnedpubkey: --proto: --proto-default: --proto-redir: --variable:"
-    " -o,--output:@write -O,--remote-name --remote-name-all -J,--remote-header-name --output-dir:@create"
+    " -o,--output:@write -O,--remote-name --remote-name-all -J,--remote-header-name"
+    " --output-dir:@create"
     " --create-dirs -R --remote-time -D,--dump-header:@write -c,--cookie-jar:@write --trace:@write"
-    " --trace-ascii:@write --stderr:@write --etag-save:@write --hsts:@write --alt-svc:@write --libcurl:@write"
+    " --trace-ascii:@write --stderr:@write --etag-save:@write --hsts:@write --alt-svc:@write"
+    " --libcurl:@write"
     " -C,--continue-at: -K,--config:=2 -T,--upload-file:=2 -a,--append=2 -Q,--quote:=2 --engine:=2"
-    " -d,--data,--data-ascii: --data-raw: --data-binary: --data-urlencode: --json: -F,--form: --form-string:"
-    " --url-query: -X,--request: -t,--telnet-option:=2 --mail-from:=2 --mail-rcpt:=2 -p,--proxytunnel"
+    " -d,--data,--data-ascii: --data-raw: --data-binary: --data-urlencode: --json: -F,--form:"
+    " --form-string:"
+    " --url-query: -X,--request: -t,--telnet-option:=2 --mail-from:=2 --mail-rcpt:=2"
+    " -p,--proxytunnel"
     " --socks5: --socks4: --socks5-hostname: --preproxy: -U,--proxy-user: --key-file: --curves:",
     "gnu",
 )

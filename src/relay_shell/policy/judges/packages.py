@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _READING = {
     "yay": "-Q -Qi -Qs -Qu -Ss -Si",
     "paru": "-Q -Qi -Qs -Qu -Ss -Si",
-    "brew": "list ls info search outdated doctor config deps uses leaves desc --prefix services_list home log",
+    "brew": "list ls info search outdated doctor config deps uses leaves desc --prefix"
+    " services_list home log",
     "nix-env": "-q --query",
     "port": "list installed info search outdated",
     "pkg": "info search query which version audit stats",
@@ -32,16 +33,20 @@ _READING = {
     "pyenv": "versions version which whence root",
     "rustup": "show toolchain_list target_list component_list check which",
     "guix": "search show describe size",
-    "uv": "pip_list pip_freeze pip_show pip_check pip_tree python_list version cache_dir tree self_version",
+    "uv": "pip_list pip_freeze pip_show pip_check pip_tree python_list version cache_dir tree"
+    " self_version",
     "poetry": "show check env_list env_info about version config_--list source_show",
     "pipenv": "graph --venv --where check",
     "pdm": "list info show",
-    "gem": "list search specification contents environment env which info outdated dependency query help sources_-l stale",
+    "gem": "list search specification contents environment env which info outdated dependency"
+    " query help sources_-l stale",
     "bundle": "list show info check outdated config_list platform licenses version viz_",
     "bundler": "list show info check outdated version",
-    "cargo": "tree metadata search version locate-project pkgid --list help read-manifest verify-project",
+    "cargo": "tree metadata search version locate-project pkgid --list help read-manifest"
+    " verify-project",
     "go": "version env list doc help",
-    "composer": "show info licenses outdated status validate about diagnose depends why why-not search",
+    "composer": "show info licenses outdated status validate about diagnose depends why why-not"
+    " search",
     "mix": "help",
     "mvn": "dependency:tree help:effective-pom_ -v",
     "gradle": "--version",
@@ -90,10 +95,12 @@ def judge_manager(call: Call, spec: Spec) -> None:
 
 _NPM_READ = frozenset(
     "ls list ll la view_ root prefix bin help explain why fund config_list config_get -v --version"
-    " query licenses version_ store_path pkg_get list-tags_ doctor_ global_list global_bin --info".split()
+    " query licenses version_ store_path pkg_get list-tags_ doctor_ global_list global_bin"
+    " --info".split()
 )
 _NPM_NETWORK = frozenset(
-    "view info show v outdated search ping whoami audit dist-tag_ls owner_ls profile_get access_list doctor".split()
+    "view info show v outdated search ping whoami audit dist-tag_ls owner_ls profile_get"
+    " access_list doctor".split()
 )
 
 
@@ -109,9 +116,7 @@ def judge_npm(call: Call, spec: Spec) -> None:
     pair = "_".join(words[:2])
     if call.name in ("npx", "bunx"):
         call.add(2, "fetches and runs a package")
-    elif clear and (verb in _NPM_READ or pair in _NPM_READ):
-        return
-    elif (
+    elif (clear and (verb in _NPM_READ or pair in _NPM_READ)) or (
         clear
         and (verb in _NPM_NETWORK or pair in _NPM_NETWORK)
         and "fix" not in words

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 _GPG_READ = re.compile(
     r"--(?:list-(?:public-)?keys|list-secret-keys|list-sigs|list-signatures|check-sigs|fingerprint"
-    r"|list-packets|show-keys|version|list-config|print-mds?|verify|export|with-.*|no-.*|batch|armor"
-    r"|keyid-format(?:=.*)?|quiet|verbose|homedir(?:=.*)?|keyring(?:=.*)?|dry-run|import-options(?:=.*)?"
+    r"|list-packets|show-keys|version|list-config|print-mds?|verify|export|with-.*|no-.*|batch"
+    r"|armor"
+    r"|keyid-format(?:=.*)?|quiet|verbose|homedir(?:=.*)?|keyring(?:=.*)?|dry-run"
+    r"|import-options(?:=.*)?"
     r"|show-keys|list-options(?:=.*)?|fixed-list-mode|status-fd(?:=.*)?|help|warranty|dump-options)"
     r"|-[kKavq]+|-k"
 )
@@ -31,12 +33,10 @@ def judge_gpg(call: Call, spec: Spec) -> None:
         call.add(3, "`gpg` deletes or revokes a key")
         return
     unclear = any(arg.wild for arg in call.args)
-    if not unclear and options and all(_GPG_READ.fullmatch(o) for o in options):
-        if any(_GPG_ASKS.fullmatch(o) for o in options):
-            if options == ["--version"]:
-                return
-            call.add(1, "`gpg` may create its home directory and trust database")
-            return
+    reading = not unclear and all(_GPG_READ.fullmatch(o) for o in options)
+    if reading and any(_GPG_ASKS.fullmatch(o) for o in options):
+        call.add(1, "`gpg` may create its home directory and trust database")
+        return
     call.add(2, "`gpg` changes keys or writes files")
 
 
@@ -87,18 +87,22 @@ _OPENSSL: dict[str, tuple[str, str]] = {
     "ecparam": ("text noout list_curves check", "in inform outform name"),
     "asn1parse": ("i dump noout", "in inform offset length strparse item oid"),
     "verify": (
-        "verbose crl_check crl_check_all policy_check partial_chain x509_strict show_chain trusted_first"
+        "verbose crl_check crl_check_all policy_check partial_chain x509_strict show_chain"
+        " trusted_first"
         " no-CAfile no-CApath",
-        "CAfile CApath untrusted trusted purpose verify_hostname verify_ip verify_depth verify_name attime CRLfile",
+        "CAfile CApath untrusted trusted purpose verify_hostname verify_ip verify_depth"
+        " verify_name attime CRLfile",
     ),
     "dgst": (
-        "sha1 sha224 sha256 sha384 sha512 md5 sha3-256 sha3-512 blake2b512 blake2s256 hex c r binary list",
+        "sha1 sha224 sha256 sha384 sha512 md5 sha3-256 sha3-512 blake2b512 blake2s256 hex c r"
+        " binary list",
         "hmac verify signature prverify",
     ),
     "version": ("a v b o f p d e m r c", ""),
     "ciphers": ("v V s tls1 tls1_1 tls1_2 tls1_3 stdname psk srp", "ciphersuites convert"),
     "list": (
-        "1 commands digest-commands digest-algorithms cipher-commands cipher-algorithms public-key-algorithms"
+        "1 commands digest-commands digest-algorithms cipher-commands cipher-algorithms"
+        " public-key-algorithms"
         " providers disabled options curves verbose select kdf-algorithms mac-algorithms",
         "",
     ),

@@ -66,7 +66,8 @@ def judge_daemon(call: Call, spec: Spec) -> None:
         "varnishadm": r"(?:status|ping|backend\.list|vcl\.list|ban\.list|panic\.show|banner)",
         "knotc": r"(?:status|zone-status|zone-check|conf-check|conf-read|stats|zone-stats).*",
         "nsd-control": r"(?:status|stats_noreset|zonestatus.*|serverpid)",
-        "pdnsutil": r"(?:check-zone|check-all-zones|list-zone|list-all-zones|show-zone|list-keys|list-tsig-keys).*",
+        "pdnsutil": r"(?:check-zone|check-all-zones|list-zone|list-all-zones|show-zone|list-keys"
+        r"|list-tsig-keys).*",
         "pdns_control": r"(?:ping|rping|status|version|uptime|list|show|ccounts|list-zones).*",
         "proftpd": r"-t|-v|-vv|-l",
         "lighttpd": r"-t -f \S+|-tt -f \S+|-v|-V",
@@ -157,8 +158,10 @@ def judge_application(call: Call, spec: Spec) -> None:
         return
     text = " ".join(words)
     if re.search(
-        r"\b(?:db[ :](?:drop|reset|wipe|clean)|migrate:(?:fresh|reset|refresh)|db:wipe|site[ :-](?:empty|delete)"
-        r"|sql[-:]drop|flush\b(?! cache)|reset_db|db:schema:drop|doctrine:database:drop|delete|uninstall)",
+        r"\b(?:db[ :](?:drop|reset|wipe|clean)|migrate:(?:fresh|reset|refresh)|db:wipe|site["
+        r" :-](?:empty|delete)"
+        r"|sql[-:]drop|flush\b(?! cache)|reset_db|db:schema:drop|doctrine:database:drop|delete"
+        r"|uninstall)",
         text,
     ):
         call.add(3, f"`{call.name} {' '.join(words[:2])}` removes data")

@@ -15,43 +15,62 @@ if TYPE_CHECKING:
 
 _MAX_SQL = 16 * 1024
 _STRIP = re.compile(
-    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*(?!!)(?:[^*]|\*(?!/))*\*/|\#[^\n]*",
+    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*(?!!)(?:[^*]|\*(?!/))*\*/"
+    r"|\#[^\n]*",
     re.DOTALL,
 )
 _DESTROYS = re.compile(
-    r"\b(?:DROP|TRUNCATE|PURGE|ERASE|RESET\s+(?:MASTER|SLAVE|REPLICA|BINARY)|SHUTDOWN|FLUSHALL|FLUSHDB)\b"
-    r"|\bDELETE\s+(?:FROM|MEASUREMENT|SERIES)\b|\bDELETE\s*;|\bALTER\s+TABLE\b.*\b(?:DROP|DELETE|TRUNCATE)\b"
-    r"|\bDETACH\s+DELETE\b|\bUPDATE\s+\S+\s+SET\b(?!.*\bWHERE\b)|\bREINIT\b|\bDELETE\s+\w+\s+FROM\b",
+    r"\b(?:DROP|TRUNCATE|PURGE|ERASE|RESET\s+(?:MASTER|SLAVE|REPLICA|BINARY)|SHUTDOWN|FLUSHALL"
+    r"|FLUSHDB)\b"
+    r"|\bDELETE\s+(?:FROM|MEASUREMENT|SERIES)\b|\bDELETE\s*;|\bALTER\s+TABLE\b.*\b(?:DROP|DELETE"
+    r"|TRUNCATE)\b"
+    r"|\bDETACH\s+DELETE\b|\bUPDATE\s+\S+\s+SET\b(?!.*\bWHERE\b)|\bREINIT\b"
+    r"|\bDELETE\s+\w+\s+FROM\b",
     re.IGNORECASE | re.DOTALL,
 )
 _READS = re.compile(
-    r"\s*(?:SELECT|SHOW|DESCRIBE|DESC|EXPLAIN(?!\s+ANALYZE|\s*\([^)]*ANALYZE)|WITH|TABLE|VALUES|USE|HELP|EXISTS"
+    r"\s*(?:SELECT|SHOW|DESCRIBE|DESC|EXPLAIN(?!\s+ANALYZE|\s*\([^)]*ANALYZE)|WITH|TABLE|VALUES"
+    r"|USE|HELP|EXISTS"
     r"|STATUS|LIST|PRAGMA|SET\s+(?:NAMES|TIME_ZONE)\b|CONSISTENCY|CHECK\s+TABLE"
     r"|ANALYZE_)\b",
     re.IGNORECASE,
 )
 _WRITES = re.compile(
-    r"\b(?:INTO\s+(?:OUTFILE|DUMPFILE|TEMP|TABLE)?|INSERT|UPDATE|DELETE|REPLACE\s+INTO|MERGE|CREATE|ALTER|GRANT"
-    r"|REVOKE|CALL|EXECUTE|COPY|LOAD|LOCK|VACUUM|REINDEX|CLUSTER|REFRESH|NOTIFY|LISTEN|ATTACH|DETACH|KILL|IMPORT"
-    r"|INSTALL|UNINSTALL|RENAME|OPTIMIZE|REPAIR|HANDLER|DO|PREPARE|SYSTEM|BACKUP|RESTORE|FOR\s+UPDATE|FOR\s+SHARE"
-    r"|EXEC|XP_CMDSHELL|SET|COMMIT|SECURITY\s+LABEL|COMMENT\s+ON|DISCARD|ANALYZE|FLUSH|START|STOP|CHANGE|EXPORT)\b",
+    r"\b(?:INTO\s+(?:OUTFILE|DUMPFILE|TEMP|TABLE)?|INSERT|UPDATE|DELETE|REPLACE\s+INTO|MERGE"
+    r"|CREATE|ALTER|GRANT"
+    r"|REVOKE|CALL|EXECUTE|COPY|LOAD|LOCK|VACUUM|REINDEX|CLUSTER|REFRESH|NOTIFY|LISTEN|ATTACH"
+    r"|DETACH|KILL|IMPORT"
+    r"|INSTALL|UNINSTALL|RENAME|OPTIMIZE|REPAIR|HANDLER|DO|PREPARE|SYSTEM|BACKUP|RESTORE"
+    r"|FOR\s+UPDATE|FOR\s+SHARE"
+    r"|EXEC|XP_CMDSHELL|SET|COMMIT|SECURITY\s+LABEL|COMMENT\s+ON|DISCARD|ANALYZE|FLUSH|START|STOP"
+    r"|CHANGE|EXPORT)\b",
     re.IGNORECASE,
 )
 _PRAGMA = re.compile(
-    r"PRAGMA\s+(?:\w+\.)?(?:(?:table_x?info|table_list|index_x?info|index_list|integrity_check|quick_check"
-    r"|foreign_key_list|foreign_key_check)(?:\s*\(\s*[\w.' ]*\))?|database_list|page_count|page_size|user_version"
-    r"|journal_mode|schema_version|encoding|compile_options|freelist_count|cache_size|foreign_keys|synchronous"
-    r"|auto_vacuum|collation_list|function_list|module_list|pragma_list|application_id|data_version)",
+    r"PRAGMA\s+(?:\w+\.)?(?:(?:table_x?info|table_list|index_x?info|index_list|integrity_check"
+    r"|quick_check"
+    r"|foreign_key_list|foreign_key_check)(?:\s*\(\s*[\w.' ]*\))?|database_list|page_count"
+    r"|page_size|user_version"
+    r"|journal_mode|schema_version|encoding|compile_options|freelist_count|cache_size"
+    r"|foreign_keys|synchronous"
+    r"|auto_vacuum|collation_list|function_list|module_list|pragma_list|application_id"
+    r"|data_version)",
     re.IGNORECASE,
 )
 # Functions that read or write files, run programs, wait, or change the server.
 _FUNCTIONS = re.compile(
-    r"\b(?:pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_switch_wal|pg_promote"
-    r"|pg_drop_replication_slot|pg_create_\w+|pg_advisory_\w*lock\w*|pg_replication_\w+|pg_logical_\w+|pg_file_\w+"
-    r"|pg_read_(?:binary_)?file|pg_ls_dir|pg_write\w*|lo_\w+|dblink\w*|nextval|setval|set_config|pg_sleep\w*"
-    r"|pg_stat_reset\w*|pg_stat_statements_reset|pg_wal_replay_\w+|pg_start_backup|pg_stop_backup|pg_backup_\w+"
-    r"|load_file|sys_exec|sys_eval|get_lock|release_lock|sleep|benchmark|load_extension|writefile|readfile|edit"
-    r"|fts3_tokenizer|query_to_xml|database_to_xml|xp_\w+|sp_\w+|openrowset|url|file|remote|executable|s3|jdbc|odbc"
+    r"\b(?:pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_switch_wal"
+    r"|pg_promote"
+    r"|pg_drop_replication_slot|pg_create_\w+|pg_advisory_\w*lock\w*|pg_replication_\w+"
+    r"|pg_logical_\w+|pg_file_\w+"
+    r"|pg_read_(?:binary_)?file|pg_ls_dir|pg_write\w*|lo_\w+|dblink\w*|nextval|setval|set_config"
+    r"|pg_sleep\w*"
+    r"|pg_stat_reset\w*|pg_stat_statements_reset|pg_wal_replay_\w+|pg_start_backup|pg_stop_backup"
+    r"|pg_backup_\w+"
+    r"|load_file|sys_exec|sys_eval|get_lock|release_lock|sleep|benchmark|load_extension|writefile"
+    r"|readfile|edit"
+    r"|fts3_tokenizer|query_to_xml|database_to_xml|xp_\w+|sp_\w+|openrowset|url|file|remote"
+    r"|executable|s3|jdbc|odbc"
     r"|mysql|postgresql|input|copy_from|plpy\w*|exec|query_to_\w+)\s*\(",
     re.IGNORECASE,
 )
@@ -76,9 +95,8 @@ def sql_verdict(text: str, client: str) -> tuple[int, str]:
             r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|PRAGMA|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b",
             statement,
             re.I,
-        ):
-            if not _FUNCTIONS.search(statement):
-                continue
+        ) and not _FUNCTIONS.search(statement):
+            continue
         if _WRITES.search(statement):
             return 2, "the statement writes, locks or runs something"
         if _FUNCTIONS.search(statement):
@@ -135,7 +153,8 @@ def judge_mysql(call: Call, spec: Spec) -> None:
 
 
 _PSQL_META = re.compile(
-    r"\\(?:l|d[A-Za-z]*|conninfo|x|timing|a|t|pset|dt|du|dn|dx|df|z|sf|sv|encoding|q|h|help|echo|set|\?|di|dp|db|dd"
+    r"\\(?:l|d[A-Za-z]*|conninfo|x|timing|a|t|pset|dt|du|dn|dx|df|z|sf|sv|encoding|q|h|help|echo"
+    r"|set|\?|di|dp|db|dd"
     r"|copyright|errverbose|lo_list|drds|dRp|dRs|crosstabview|gx|H)[S+x]*(?:\s+[\w.*\"'?$ -]*)?"
 )
 
@@ -171,8 +190,10 @@ def judge_psql(call: Call, spec: Spec) -> None:
 
 
 _SQLITE_META = re.compile(
-    r"\.(?:tables|schema|indexes|indices|databases|dump|show|stats|headers?|mode|width|nullvalue|separator|timer|help"
-    r"|echo|bail|changes|dbinfo|fullschema|limit|lint|sha3sum|eqp|explain|print|quit|exit|version|vfsinfo|vfslist"
+    r"\.(?:tables|schema|indexes|indices|databases|dump|show|stats|headers?|mode|width|nullvalue"
+    r"|separator|timer|help"
+    r"|echo|bail|changes|dbinfo|fullschema|limit|lint|sha3sum|eqp|explain|print|quit|exit|version"
+    r"|vfsinfo|vfslist"
     r"|vfsname|dbconfig)\b[^|]*"
 )
 
@@ -229,13 +250,20 @@ def judge_statements(call: Call, spec: Spec) -> None:
 
 _REDIS_READ = frozenset(
     (
-        "get mget getrange strlen exists ttl pttl type keys scan hget hgetall hmget hkeys hvals hlen hexists hscan"
-        " hstrlen hrandfield lrange llen lindex lpos smembers scard sismember smismember srandmember sscan sinter"
-        " sunion sdiff sintercard zrange zrangebyscore zrevrange zrevrangebyscore zrangebylex zcard zscore zmscore"
-        " zrank zrevrank zcount zlexcount zscan zinter zunion zdiff info ping dbsize time lastsave role echo"
-        " randomkey object dump bitcount bitpos getbit xlen xrange xrevrange xinfo xpending pfcount geopos geodist"
-        " geohash geosearch memory command touch_ expiretime pexpiretime substr lcs ft.info ft.search ft._list"
-        " json.get json.type json.mget ts.get ts.range ts.info hello getex_ bitfield_ro sort_ro georadius_ro"
+        "get mget getrange strlen exists ttl pttl type keys scan hget hgetall hmget hkeys hvals"
+        " hlen hexists hscan"
+        " hstrlen hrandfield lrange llen lindex lpos smembers scard sismember smismember"
+        " srandmember sscan sinter"
+        " sunion sdiff sintercard zrange zrangebyscore zrevrange zrevrangebyscore zrangebylex"
+        " zcard zscore zmscore"
+        " zrank zrevrank zcount zlexcount zscan zinter zunion zdiff info ping dbsize time"
+        " lastsave role echo"
+        " randomkey object dump bitcount bitpos getbit xlen xrange xrevrange xinfo xpending"
+        " pfcount geopos geodist"
+        " geohash geosearch memory command touch_ expiretime pexpiretime substr lcs ft.info"
+        " ft.search ft._list"
+        " json.get json.type json.mget ts.get ts.range ts.info hello getex_ bitfield_ro sort_ro"
+        " georadius_ro"
     ).split()
 )
 _REDIS_SUB = {
@@ -277,17 +305,23 @@ _REDIS_SUB = {
     "xinfo": {"stream", "groups", "consumers", "help"},
 }
 _REDIS_DESTROYS = frozenset(
-    "flushall flushdb del unlink shutdown swapdb ltrim spop lpop rpop blpop zpopmin zpopmax hdel srem zrem lrem xdel"
-    " xtrim getdel zremrangebyscore zremrangebyrank zremrangebylex json.del ft.drop ft.dropindex slaveof replicaof"
+    "flushall flushdb del unlink shutdown swapdb ltrim spop lpop rpop blpop zpopmin zpopmax hdel"
+    " srem zrem lrem xdel"
+    " xtrim getdel zremrangebyscore zremrangebyrank zremrangebylex json.del ft.drop ft.dropindex"
+    " slaveof replicaof"
     " failover".split()
 )
 _REDIS_VALUED = frozenset(
-    "-h -p -s -a -u -r -i -n -d -t -X --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers"
-    " --tls-ciphersuites --show-pushes -D --quoted-pattern --pattern --count --memkeys-samples".split()
+    "-h -p -s -a -u -r -i -n -d -t -X --user --pass --sni --cacert --cacertdir --cert --key"
+    " --tls-ciphers"
+    " --tls-ciphersuites --show-pushes -D --quoted-pattern --pattern --count"
+    " --memkeys-samples".split()
 )
 _REDIS_FLAGS = frozenset(
-    "-c -3 -2 -4 -6 -e -x_ --tls --insecure --raw --no-raw --csv --json --quoted-json --no-auth-warning --stat --latency"
-    " --latency-history --latency-dist --bigkeys --memkeys --hotkeys --scan --version --help --askpass --verbose".split()
+    "-c -3 -2 -4 -6 -e -x_ --tls --insecure --raw --no-raw --csv --json --quoted-json"
+    " --no-auth-warning --stat --latency"
+    " --latency-history --latency-dist --bigkeys --memkeys --hotkeys --scan --version --help"
+    " --askpass --verbose".split()
 )
 
 
@@ -348,20 +382,29 @@ def _redis_command(call: Call, words: list[str]) -> None:
 
 
 _MONGO_DESTROYS = re.compile(
-    r"\.(?:drop\w*|remove|deleteMany|deleteOne|findOneAndDelete|findAndModify|shutdownServer|compact|repairDatabase)\s*\("
+    r"\.(?:drop\w*|remove|deleteMany|deleteOne|findOneAndDelete|findAndModify|shutdownServer"
+    r"|compact|repairDatabase)\s*\("
     r"|\b(?:dropDatabase|fsyncLock)\b"
 )
 _MONGO_READS = re.compile(
-    r"\s*(?:(?:db|rs|sh)(?:\.getSiblingDB\(['\"]\w+['\"]\))?(?:\.\w+|\[['\"]\w+['\"]\]|\.getCollection\(['\"][\w.-]+['\"]\))*?"
-    r"\.(?:stats|serverStatus|currentOp|version|getCollectionNames|getCollectionInfos|getName|getMongo|hello|isMaster"
-    r"|hostInfo|status|conf|config|printReplicationInfo|printSecondaryReplicationInfo|find|findOne|count"
-    r"|countDocuments|estimatedDocumentCount|distinct|getIndexes|totalSize|dataSize|storageSize|totalIndexSize"
-    r"|getUsers|getRoles|getProfilingStatus|isCapped|printShardingStatus|getBalancerState|explain|dbStats|connectionStatus"
+    r"\s*(?:(?:db|rs|sh)(?:\.getSiblingDB\(['\"]\w+['\"]\))?(?:\.\w+|\[['\"]\w+['\"]\]"
+    r"|\.getCollection\(['\"][\w.-]+['\"]\))*?"
+    r"\.(?:stats|serverStatus|currentOp|version|getCollectionNames|getCollectionInfos|getName"
+    r"|getMongo|hello|isMaster"
+    r"|hostInfo|status|conf|config|printReplicationInfo|printSecondaryReplicationInfo|find"
+    r"|findOne|count"
+    r"|countDocuments|estimatedDocumentCount|distinct|getIndexes|totalSize|dataSize|storageSize"
+    r"|totalIndexSize"
+    r"|getUsers|getRoles|getProfilingStatus|isCapped|printShardingStatus|getBalancerState|explain"
+    r"|dbStats|connectionStatus"
     r"|buildInfo|serverBuildInfo|serverCmdLineOpts|getReplicationInfo)\((?P<args>[^()]*)\)"
-    r"(?:\.(?:pretty|count|limit|sort|toArray|size|skip|length|explain|ok|hasNext|next)\([^()]*\)|\.\w+(?!\())*"
+    r"(?:\.(?:pretty|count|limit|sort|toArray|size|skip|length|explain|ok|hasNext|next)\([^()]*\)"
+    r"|\.\w+(?!\())*"
     r"|show\s+(?:dbs|databases|collections|users|roles|profile|logs?)|db|use\s+\w+|db\.version\(\)"
-    r"|db\.adminCommand\(\s*\{?\s*['\"]?(?:listDatabases|ping|serverStatus|replSetGetStatus|getParameter|hostInfo|buildInfo|top|connPoolStats|getLog)['\"]?[^()]*\)"
-    r"|db\.runCommand\(\s*\{\s*['\"]?(?:ping|serverStatus|dbStats|collStats|listCollections|hello|connectionStatus)['\"]?[^()]*\))\s*;?\s*"
+    r"|db\.adminCommand\(\s*\{?\s*['\"]?(?:listDatabases|ping|serverStatus|replSetGetStatus"
+    r"|getParameter|hostInfo|buildInfo|top|connPoolStats|getLog)['\"]?[^()]*\)"
+    r"|db\.runCommand\(\s*\{\s*['\"]?(?:ping|serverStatus|dbStats|collStats|listCollections|hello"
+    r"|connectionStatus)['\"]?[^()]*\))\s*;?\s*"
 )
 _MONGO_WRAPPED = re.compile(
     r"\s*(?:printjson|JSON\.stringify|print|EJSON\.stringify|tojson)\((.*)\)\s*;?\s*", re.DOTALL
@@ -434,9 +477,9 @@ def judge_influx(call: Call, spec: Spec) -> None:
     pair = " ".join(verbs[:2])
     if words == ["-version"] or verbs[:1] in (["version"], ["ping"]) or verbs[1:2] == ["list"]:
         return
-    if verbs[:1] == ["query"] and len(verbs) > 1:
-        if not re.search(r"\bto\s*\(|http\.|sql\.to|delete", verbs[1]):
-            return
+    flux = verbs[1] if verbs[:1] == ["query"] and len(verbs) > 1 else "delete"
+    if not re.search(r"\bto\s*\(|http\.|sql\.to|delete", flux):
+        return
     if verbs[:1] == ["delete"] or verbs[1:2] == ["delete"]:
         call.add(3, f"`influx {pair}` removes data")
         return
@@ -462,8 +505,10 @@ def judge_rabbit(call: Call, spec: Spec) -> None:
     elif re.match(r"(?:delete_|purge_|forget_|reset|force_reset|clear_|close_all|stop$)", verb):
         call.add(3, f"`{call.name} {verb}` loses data or stops the server")
     elif clear and re.fullmatch(
-        r"list\w*|status|cluster_status|report|environment|ping|check_\w+|node_health_check|version|help|listeners|list"
-        r"|memory_breakdown|alarms|observer_|log_location|show|is_enabled|directories|server_version|runtime_thread_stats",
+        r"list\w*|status|cluster_status|report|environment|ping|check_\w+|node_health_check"
+        r"|version|help|listeners|list"
+        r"|memory_breakdown|alarms|observer_|log_location|show|is_enabled|directories"
+        r"|server_version|runtime_thread_stats",
         verb,
     ):
         return

@@ -42,7 +42,8 @@ def judge_losetup(call: Call, spec: Spec) -> None:
 
 
 _MD_READ = re.compile(
-    r"-[DEQXvbs]+|--(?:detail|examine|query|examine-bitmap|verbose|brief|scan|export|test|version|help"
+    r"-[DEQXvbs]+|--(?:detail|examine|query|examine-bitmap|verbose|brief|scan|export|test|version"
+    r"|help"
     r"|detail-platform|examine-badblocks|no-devices|prefer=\S+|config=\S+)|-V|-h"
 )
 
@@ -87,11 +88,13 @@ _CEPH_READ = frozenset(
         " detail -s -w listsnap listsnaps lspools lsobjects listxattr check-index config-key device"
         " osd mon pg mds mgr fs auth pool node orch crash balancer crush config rule host service"
         " daemon user bucket snap mirror children disk-usage trash json json-pretty plain snapshot"
-        " dump_stuck module inactive unclean stale undersized degraded get-quota sum lock erasure-code-profile"
+        " dump_stuck module inactive unclean stale undersized degraded get-quota sum lock"
+        " erasure-code-profile"
     ).split()
 )
 _CEPH_DESTROY = frozenset(
-    "delete rm purge destroy remove rmsnap zap unprotect flatten wipe mkfs lost force-create-pg".split()
+    "delete rm purge destroy remove rmsnap zap unprotect flatten wipe mkfs lost"
+    " force-create-pg".split()
 )
 
 
@@ -120,9 +123,9 @@ def judge_ceph(call: Call, spec: Spec) -> None:
     reading = bool(known) and all(word in _CEPH_READ for word in first_two[:1])
     if not words and call.args:
         return
-    if reading and (len(words) < 2 or any(w in _VERBS for w in words[:3])):
-        if not any(word in _CEPH_CHANGE for word in words):
-            return
+    asking = reading and (len(words) < 2 or any(w in _VERBS for w in words[:3]))
+    if asking and not any(word in _CEPH_CHANGE for word in words):
+        return
     call.add(2, f"`{call.name} {' '.join(verbs)}` changes the cluster")
 
 
@@ -142,19 +145,22 @@ _CEPH_CHANGE = frozenset(
     ).split()
 )
 _CLUSTER_READ = {
-    "gluster": r"(?:volume|vol|peer|pool|snapshot)\s+(?:info|status|list|get|top|profile\s+\S+\s+info).*"
+    "gluster": r"(?:volume|vol|peer|pool|snapshot)\s+(?:info|status|list|get|top"
+    r"|profile\s+\S+\s+info).*"
     r"|--version|version",
     "drbdadm": r"(?:status|dump|role|cstate|dstate|sh-\S+|show-gi|get-gi)\b.*|--version",
     "drbdsetup": r"(?:status|show|events2?|role|cstate|dstate|show-gi|get-gi)\b.*",
     "multipath": r"-l+|-l+ -v\d|-v\d -l+|-t|-T|-d .*-v\d",
     "multipathd": r"(?:-k)?\s*(?:show|list)\b.*",
-    "iscsiadm": r"-m\s+(?:session|iface|fw)(?:\s+-P\s*\d)?|--mode\s+session|-m\s+node(?:\s+-P\s*\d)?",
+    "iscsiadm": r"-m\s+(?:session|iface|fw)(?:\s+-P\s*\d)?|--mode\s+session"
+    r"|-m\s+node(?:\s+-P\s*\d)?",
     "targetcli": r"ls\b.*",
     "sanlock": r"(?:client\s+)?(?:status|host_status|log_dump)\b.*",
     "nvmetcli": r"ls\b.*",
 }
 _CLUSTER_DESTROY = re.compile(
-    r"volume\s+delete|vol\s+delete|remove-brick|snapshot\s+delete|wipe-md|create-md|invalidate|reset-brick"
+    r"volume\s+delete|vol\s+delete|remove-brick|snapshot\s+delete|wipe-md|create-md|invalidate"
+    r"|reset-brick"
 )
 
 

@@ -248,12 +248,16 @@ def judge_ssh(call: Call, spec: Spec) -> None:
 _SSH_HARMLESS = frozenset(
     (
         "batchmode connecttimeout connectionattempts stricthostkeychecking serveraliveinterval"
-        " serveralivecountmax loglevel port user identityfile identitiesonly preferredauthentications"
+        " serveralivecountmax loglevel port user identityfile identitiesonly"
+        " preferredauthentications"
         " passwordauthentication pubkeyauthentication kbdinteractiveauthentication addressfamily"
-        " numberofpasswordprompts requesttty compression ciphers macs kexalgorithms hostkeyalgorithms"
-        " pubkeyacceptedalgorithms hostname checkhostip visualhostkey tcpkeepalive clearallforwardings"
+        " numberofpasswordprompts requesttty compression ciphers macs kexalgorithms"
+        " hostkeyalgorithms"
+        " pubkeyacceptedalgorithms hostname checkhostip visualhostkey tcpkeepalive"
+        " clearallforwardings"
         " forwardagent forwardx11 controlmaster escapechar exitonforwardfailure hostkeyalias"
-        " passwordauthentication hashknownhosts updatehostkeys verifyhostkeydns gssapiauthentication"
+        " passwordauthentication hashknownhosts updatehostkeys verifyhostkeydns"
+        " gssapiauthentication"
         " permitlocalcommand controlpersist bindaddress"
     ).split()
 )
