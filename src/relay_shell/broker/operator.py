@@ -37,6 +37,7 @@ class Operators:
             "unfreeze": self.unfreeze,
             "kill": self.kill,
             "records": self.records,
+            "rotate": self.rotate,
         }
 
     async def hello(self, link: Link, body: Body, fds: list[int]) -> Body:
@@ -62,6 +63,18 @@ class Operators:
             facts={"count": len(found)},
         )
         return {"records": found}
+
+    async def rotate(self, link: Link, body: Body, fds: list[int]) -> Body:
+        """Go on in the file that paths.audit names now; when this answers, nothing is written to
+        any other, and all that was is durable.
+
+        Raises:
+            EvidenceError: the new file cannot be used.
+        """
+        writer = self._state.trail.writer
+        writer.reopen()
+        record = await self._state.trail.commit(event="rotate", what="asked", **_by(link))
+        return {"seq": record["seq"], "inode": writer.inode}
 
     # ---- freeze --------------------------------------------------------------------------
 

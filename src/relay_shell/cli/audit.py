@@ -66,6 +66,12 @@ def add_parser(subparsers: Subparsers) -> None:
         "--renew", action="store_true", help="make another key, in use once the broker restarts"
     )
     auditverify.add_options(verify)
+    rotate = actions.add_parser("rotate", help="go on in a new file, and make the old immutable")
+    rotate.add_argument(
+        "--keep", type=_count, default=0, metavar="N", help="remove all but N rotated files"
+    )
+    add_json(rotate)
+    add_socket(rotate)
     for action in (tail, show, follow, key):
         add_json(action, "print one JSON object a line")
         action.add_argument("--file", metavar="PATH", help="another record than the host's")
@@ -122,7 +128,14 @@ def _filters(args: argparse.Namespace) -> Filters:
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    actions = {"tail": _tail, "show": _show, "follow": _follow, "verify": _verify, "key": _key}
+    actions = {
+        "tail": _tail,
+        "show": _show,
+        "follow": _follow,
+        "verify": _verify,
+        "key": _key,
+        "rotate": _rotate,
+    }
     return actions[args.action](args)
 
 
@@ -184,6 +197,12 @@ def _key(args: argparse.Namespace) -> int:
     from .auditkey import run as key
 
     return key(args)
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    from .auditrotate import run as rotate
+
+    return rotate(args)
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -362,6 +362,11 @@ class Writer:
         return self._seq
 
     @property
+    def inode(self) -> int:
+        """Inode of the file that is written to, 0 if none is."""
+        return os.fstat(self._file.fd).st_ino if self._file is not None else 0
+
+    @property
     def head(self) -> str:
         """Chain value of the last record."""
         return self._head

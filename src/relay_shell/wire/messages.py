@@ -249,6 +249,7 @@ TABLE: dict[str, Message] = {
         {"scope": _str(16), "value": _str(), "reason": _str(TEXT)},
         {"stopped": _int()},
     ),
+    "rotate": Message("operator", "broker", {}, {"seq": _int(), "inode": _int()}),
     "records": Message(
         "operator",
         "broker",
