@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pwd
 from collections.abc import Callable, Mapping
 
 from ..policy.access import Who
@@ -13,6 +12,9 @@ from .peer import Peer
 from .principals import Access, account_groups
 from .state import State
 from .workers import Worker
+
+NO_GROUP = 2**32 - 1
+"""No gid (chown(2))."""
 
 Stop = Callable[[Worker, str], bool]
 
@@ -116,13 +118,7 @@ def identities(state: State) -> dict[str, Who]:
     found = {}
     for worker in state.workers:
         if worker.user not in found:
-            peer = Peer(worker.pid, worker.uid, _gid(worker.uid), (), None)
-            found[worker.user] = Who(worker.user, account_groups(worker.user, peer))
+            # No group of the process is known any more, so those of the account count alone.
+            peer = Peer(0, worker.uid, NO_GROUP, (), None)
+            found[worker.user] = Who(worker.user, account_groups(worker.user, peer) - {NO_GROUP})
     return found
-
-
-def _gid(uid: int) -> int:
-    try:
-        return pwd.getpwuid(uid).pw_gid
-    except (KeyError, OSError):
-        return 2**32 - 2

@@ -244,8 +244,8 @@ def account_groups(user: str, peer: Peer) -> frozenset[int]:
     """
     groups = {peer.gid, *peer.groups}
     if not user.startswith("#"):
-        with contextlib.suppress(OSError):
-            groups.update(os.getgrouplist(user, peer.gid))
+        with contextlib.suppress(OSError, KeyError):
+            groups.update(os.getgrouplist(user, pwd.getpwnam(user).pw_gid))
     return frozenset(groups)
 
 
