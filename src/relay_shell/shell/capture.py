@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..secrets import StreamRedactor
     from .outputs import Spill
 
 MOST_OUTPUT = 2_500_000
@@ -18,12 +19,22 @@ class Capture:
     Args:
         keep: octets that can be shown; a stream that is no longer is kept whole.
         spill: called once when the stream grows beyond; returns where the whole goes, or None.
+        redactor: what the stream passes through before anything of it is kept.
     """
 
-    def __init__(self, keep: int, spill: Callable[[], Spill | None] | None = None) -> None:
+    def __init__(
+        self,
+        keep: int,
+        spill: Callable[[], Spill | None] | None = None,
+        redactor: StreamRedactor | None = None,
+    ) -> None:
         from hashlib import sha256
 
         self.total = 0
+        """Octets of the true stream."""
+        self.size = 0
+        """Octets that can be shown: the same, unless they were redacted."""
+        self._redactor = redactor
         self.spill: Spill | None = None
         self._keep = keep
         self._make_spill = spill
@@ -35,16 +46,19 @@ class Capture:
         """Take the next octets of the stream."""
         self.total += len(data)
         self._hash.update(data)
+        if self._redactor is not None:
+            data = self._redactor.feed(data)
+        self._keep_data(data)
+
+    def _keep_data(self, data: bytes) -> None:
+        self.size += len(data)
         tail = self._tail
         if tail is None:
             self._head += data
             if len(self._head) <= self._keep:
                 return
             # From here on the head is fixed and the tail moves.
-            if self._make_spill is not None:
-                self.spill = self._make_spill()
-            if self.spill is not None:
-                self.spill.write(self._head)
+            self._begin_spill()
             tail = self._tail = self._head[self._keep :]
             del self._head[self._keep :]
             return
@@ -71,18 +85,33 @@ class Capture:
         Args:
             wanted: keep it even if it was short enough to be kept in memory.
         """
-        if self.spill is None and wanted and self._tail is None and self._make_spill is not None:
-            self.spill = self._make_spill()
-            if self.spill is not None:
-                self.spill.write(self._head)
+        self.end()
+        if self.spill is None and wanted and self._tail is None:
+            self._begin_spill()
         if self.spill is not None:
-            self.spill.finish(bytes((self._tail or b"")[-self._keep :]), self.total)
+            self.spill.finish(bytes((self._tail or b"")[-self._keep :]), self.size)
         return self.spill
+
+    def _begin_spill(self) -> None:
+        if self._make_spill is not None:
+            self.spill = self._make_spill()
+        if self.spill is not None:
+            self.spill.redacted = self._redactor is not None
+            self.spill.write(self._head)
+
+    def end(self) -> None:
+        """Nothing follows: what a redactor holds back is decided. Idempotent."""
+        if self._redactor is not None:
+            self._keep_data(self._redactor.finish())
+
+    def redactions(self) -> dict[str, int]:
+        """Secrets hidden in the whole stream so far, by rule."""
+        return {} if self._redactor is None else self._redactor.counts
 
     def shown(self, room: int) -> tuple[bytes, bytes | None, int]:
         """What fits into `room` octets, as (head, tail or None if whole, octets shown)."""
-        if self.total <= room:
-            return bytes(self._head + (self._tail or b"")), None, self.total
+        if self.size <= room:
+            return bytes(self._head + (self._tail or b"")), None, self.size
         ahead = room // 2
         whole = self._head if self._tail is None else self._head + self._tail
         head = whole_characters(bytes(whole[:ahead]))

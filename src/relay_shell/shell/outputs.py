@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
 from .capture import MOST_OUTPUT
+from .redaction import Redaction
 
 if TYPE_CHECKING:
     from .paging import Pages
@@ -35,6 +36,8 @@ class Spill:
         self.total = 0
         self.gap_lines = 0
         """Line ends among the octets that were not kept."""
+        self.redacted = False
+        """Whether secrets were hidden before the octets came here."""
         self._room = room
         self._full = False
 
@@ -90,6 +93,7 @@ class OutputStore:
         self._worker = worker
         self._settings = settings
         self._directory = directory
+        self._redaction = Redaction(settings)
         self._stored: dict[str, dict[str, Spill]] = {}
         self._open: set[Spill] = set()
         self._next = 1
@@ -140,10 +144,14 @@ class OutputStore:
         spill = streams.get(stream)
         if spill is None:
             raise RelayError("NotFound", reason=f"{stream} of {handle} was short: it was shown")
+        if self._redaction.on and not spill.redacted:
+            # A page of it cannot be redacted by itself: a secret may begin on the one before.
+            reason = f"{handle} was kept before redaction.output was switched on; run it again"
+            raise RelayError("NotFound", reason=reason)
         from .paging import Pages
 
         most = min(self._settings.get("limits.output_max", 1 << 20), MOST_OUTPUT)
-        return Pages(spill, stream, most)
+        return Pages(spill, stream, most, self._redaction.counts)
 
     def clear(self) -> None:
         """Drop everything."""

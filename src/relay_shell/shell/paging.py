@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
@@ -27,9 +27,20 @@ Json = dict[str, Any]
 
 
 class Pages:
-    """One finished stream; `most` bounds the octets of one answer."""
+    """One finished stream; `most` bounds the octets of one answer.
 
-    def __init__(self, spill: Spill, stream: str, most: int) -> None:
+    Args:
+        redactions: counts the secrets hidden in texts, None where nothing is hidden.
+    """
+
+    def __init__(
+        self,
+        spill: Spill,
+        stream: str,
+        most: int,
+        redactions: Callable[..., dict[str, int] | None] = lambda *texts: None,
+    ) -> None:
+        self._redactions = redactions
         self._spill = spill
         self._stream = stream
         self._most = most
@@ -110,14 +121,18 @@ class Pages:
                 if begin >= len(data):
                     break
                 if len(found) >= most or size > TEXT:
-                    return {**self._facts(), "matches": found, "more": True}
+                    return {**self._found(found), "more": True}
                 line += data.count(b"\n", counted, begin)
                 counted = begin
                 rows = self._around(start + begin, start + end, line, context)
                 size += sum(len(row["text"]) + 16 for row in rows)
                 found.append({"line": line, "offset": start + begin, "lines": rows})
                 position = end + 1
-        return {**self._facts(), "matches": found}
+        return self._found(found)
+
+    def _found(self, matches: list[Json]) -> Json:
+        shown = [row["text"] for match in matches for row in match["lines"]]
+        return {**self._facts(*shown), "matches": matches}
 
     def _around(self, begin: int, end: int, line: int, context: int) -> list[Json]:
         rows = [(line, self._read(begin, min(end - begin, 4 * LINE)))]
@@ -162,9 +177,10 @@ class Pages:
 
     def _part(self, offset: int, data: bytes, after: int) -> Json:
         spill = self._spill
+        text = data.decode("utf-8", "replace")
         part = {
-            **self._facts(),
-            "text": data.decode("utf-8", "replace"),
+            **self._facts(text),
+            "text": text,
             "offset": offset,
             "next_offset": after,
         }
@@ -175,8 +191,12 @@ class Pages:
             part["resume"] = spill.resume
         return part
 
-    def _facts(self) -> Json:
-        return {"stream": self._stream, "size": self._spill.total}
+    def _facts(self, *shown: str) -> Json:
+        facts: Json = {"stream": self._stream, "size": self._spill.total}
+        redactions = self._redactions(*shown)
+        if redactions is not None:
+            facts["redactions"] = redactions
+        return facts
 
     def _read(self, offset: int, count: int) -> bytes:
         if self._spill.fd < 0:

@@ -16,6 +16,7 @@ from .confined import Confined, Enforcer, refusals
 from .memfile import anonymous, readable
 from .outputs import OutputStore, Spill
 from .process import Process, Status, start
+from .redaction import Redaction, merged
 from .spawn import KEPT
 from .stream import Stream
 from .tree import Ended
@@ -54,7 +55,8 @@ class Completed:
     standard output's first. `output` is the handle under which more than was shown is kept.
     `refused` is set for an enforced command: its diagnostics that tell of a refused change.
     `timeout` is set to the seconds after which the command was killed. `killed` counts background
-    processes that ended with it, `survivors` those that did not.
+    processes that ended with it, `survivors` those that did not. `redactions` counts the secrets
+    hidden in the whole output, by rule; None where nothing was looked for.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Completed:
         "killed",
         "mem_peak",
         "output",
+        "redactions",
         "refused",
         "sha256",
         "signal",
@@ -93,6 +96,7 @@ class Completed:
         self.output: str | None = None
         self.timeout: float | None = None
         self.refused: list[str] | None = None
+        self.redactions: dict[str, int] | None = None
 
 
 class Shell:
@@ -111,6 +115,7 @@ class Shell:
         self._outputs = outputs
         self._account = account
         self._settings = settings
+        self.redaction = Redaction(settings)
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -138,7 +143,8 @@ class Shell:
         tree before it returns.
 
         Raises:
-            RelayError: kinds Spawn, InvalidArguments and Enforcement; nothing ran then.
+            RelayError: kinds Spawn, InvalidArguments, Enforcement and, if output cannot be redacted
+                as the settings demand, Internal; nothing ran then.
         """
         directory = environment.directory(self._account, cwd)
         variables = environment.build(self._account, self._settings, env, call_id=call.id)
@@ -202,10 +208,12 @@ class _Running:
         self._began = time.monotonic()
         self.end: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] | None = None
-        self._out = Stream(Capture(max_output, shell.spill), self._stream_ended)
+        self._redacted = shell.redaction.on
+        redactors = [shell.redaction.stream() for _ in range(1 if merge_stderr else 2)]
+        self._out = Stream(Capture(max_output, shell.spill, redactors[0]), self._stream_ended)
         self._err = None
         if not merge_stderr:
-            self._err = Stream(Capture(max_output, shell.spill), self._stream_ended)
+            self._err = Stream(Capture(max_output, shell.spill, redactors[1]), self._stream_ended)
         self._process: Process | None = None
         self._timeout = 0.0
         self._timed_out = False
@@ -317,12 +325,16 @@ class _Running:
     def _sum_up(self, completed: Completed, keep: bool) -> None:
         out = self._out.capture
         err = Capture(0) if self._err is None else self._err.capture
+        for capture in (out, err):
+            capture.end()
+        if self._redacted:
+            completed.redactions = merged(out.redactions(), err.redactions())
         completed.bytes = out.total + err.total
         if out.total and err.total:
             completed.sha256 = combined(out.digest(), err.digest())
         else:
             completed.sha256 = (out if out.total else err).sha256()
-        rooms = _rooms(out.total, err.total, self._most)
+        rooms = _rooms(out.size, err.size, self._most)
         completed.stdout, cut_out = out.text(rooms[0])
         completed.stderr, cut_err = err.text(rooms[1])
         completed.truncated = cut_out or cut_err

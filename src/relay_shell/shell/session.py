@@ -7,22 +7,30 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
 from . import pty
 from .children import Children
 from .confined import Confined
 from .process import Process, start
+from .redaction import Redaction
 from .ring import Ring
 from .screen import Screen
 from .tree import Ended
+
+if TYPE_CHECKING:
+    from ..secrets import StreamRedactor
 
 GRACE = 0.3
 """Seconds between the hangup and the kill of a session that is ended."""
 
 WRITE = 5.0
 """Seconds that a program may leave its input unread before a send gives up."""
+
+SETTLE = 0.1
+"""Seconds without output after which what may be the beginning of a secret is shown as it stands:
+a prompt must not wait for more."""
 
 _READ = 65_536
 _BUDGET = 262_144
@@ -37,10 +45,11 @@ class Session:
         buffer: octets of output kept for readers.
         call_id: the call that started it, for the record.
         confined: what an enforced program runs in; taken over.
+        redaction: decides at each output whether secrets in it are hidden.
         on_exit: called once, when the program and its whole tree have ended.
 
     Raises:
-        RelayError: kind Spawn.
+        RelayError: kind Spawn; kind Internal, if output must be redacted and cannot.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class Session:
         call_id: str,
         enforcement: str,
         confined: Confined | None,
+        redaction: Redaction,
         on_exit: Callable[[Session], None],
     ) -> None:
         from hashlib import sha256
@@ -68,6 +78,10 @@ class Session:
         self.call_id = call_id
         self.enforcement = enforcement
         self.ring = Ring(buffer)
+        self.redaction = redaction
+        self._redactor: StreamRedactor | None = redaction.stream()
+        self._flush: asyncio.TimerHandle | None = None
+        self._bytes = 0
         self.rows, self.columns = rows, columns
         self.cursor = 0
         """Where the next read begins that names no offset."""
@@ -163,6 +177,11 @@ class Session:
             except ImportError:
                 raise RelayError("Internal", reason="python3-pyte is not installed") from None
         seen = await self._screen.look(self.ring, self.rows, self.columns)
+        if self.redaction.on:
+            # A program that paints may have parted by movements what stands together on the screen.
+            shown = self.redaction.text("\n".join(seen["lines"])).split("\n")
+            seen.update(lines=shown, title=self.redaction.text(seen["title"]))
+            seen["redactions"] = self.redaction.counts(*shown, seen["title"])
         return {"session": self.handle, **seen, "running": self.running}
 
     def resize(self, rows: int, columns: int) -> None:
@@ -199,7 +218,7 @@ class Session:
             "reason": self._reason,
             **self._status(),
             "sha256": self._hash.hexdigest(),
-            "bytes": self.ring.end,
+            "bytes": self._bytes,
             "cpu_ms": self._cpu_ms,
             "survivors": self._ended.survivors,
             "duration_ms": round((time.monotonic() - self.created) * 1000),
@@ -267,11 +286,46 @@ class Session:
                 break
             budget -= len(data)
             self._hash.update(data)
-            self.ring.append(data)
+            self._bytes += len(data)
+            self._take(data)
             self.last_output = self._loop.time()
         self._wake_all()
 
+    def _take(self, data: bytes) -> None:
+        """Append to the buffer what of the output is decided to be no secret."""
+        if self.redaction.on:
+            if self._redactor is None:
+                try:
+                    self._redactor = self.redaction.stream()
+                except RelayError as error:
+                    self.ring.append(f"[output withheld: {error.message}]\n".encode())
+                    return
+        elif self._redactor is not None:
+            # Switched off: what comes now is shown, what was held back ends here.
+            self.ring.append(self._redactor.finish())
+            self._redactor = None
+        if self._redactor is None:
+            self.ring.append(data)
+            return
+        self.ring.append(self._redactor.feed(data))
+        if self._redactor.pending:
+            if self._flush is not None:
+                self._flush.cancel()
+            self._flush = self._loop.call_later(SETTLE, self._settled)
+
+    def _settled(self) -> None:
+        self._flush = None
+        if self._redactor is not None and (held := self._redactor.flush()):
+            self.ring.append(held)
+            self._wake_all()
+
     def _close(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._redactor is not None:
+            self.ring.append(self._redactor.finish())
+            self._redactor = None
         if self._master >= 0:
             self._loop.remove_reader(self._master)
             self._loop.remove_writer(self._master)

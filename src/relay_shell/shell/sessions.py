@@ -14,6 +14,7 @@ from .capture import MOST_OUTPUT, whole_characters
 from .children import Children
 from .confined import Enforcer
 from .plain import plain
+from .redaction import Redaction
 from .run import Caller
 from .session import Session
 from .tree import Ended
@@ -48,6 +49,8 @@ class Reading(NamedTuple):
     running: bool
     exit: int | None
     signal: str | None
+    redactions: dict[str, int] | None
+    """Secrets hidden in the text, by rule; None where nothing is hidden."""
 
 
 class SessionTable:
@@ -74,6 +77,7 @@ class SessionTable:
         self._children = children
         self._account = account
         self._settings = settings
+        self._redaction = Redaction(settings)
         self._note = note
         self._changed = changed
         self._table: dict[str, Session] = {}
@@ -126,6 +130,7 @@ class SessionTable:
             call_id=call.id,
             enforcement=call.enforcement,
             confined=self._enforcer.confine(call.enforcement),
+            redaction=self._redaction,
             on_exit=self._exited,
         )
         self._next += 1
@@ -294,18 +299,20 @@ class SessionTable:
         after = start + used
         session.cursor = max(session.cursor, after)
         more = after < ring.end and (reason in ("full", "exit") or len(data) == most)
+        text = self._redaction.text(shown.decode("utf-8", "replace"))
         return Reading(
             session=session.handle,
-            text=shown.decode("utf-8", "replace"),
+            text=text,
             offset=start,
             next_offset=after,
             missed=start - begin,
             more=more,
             reason="full" if reason == "exit" and more else reason,
-            match=match,
+            match=None if match is None else self._redaction.text(match),
             running=session.running,
             exit=session.exit,
             signal=session.signal,
+            redactions=self._redaction.counts(text),
         )
 
     async def close(self) -> None:

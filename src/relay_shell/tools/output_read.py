@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import text
+from . import schema, text
 from .base import Annotations, Call, Json, Result, Route, Tool, arguments, facts
 
 
@@ -88,6 +88,7 @@ TOOL = Tool(
         output={"type": "string"},
         stream={"type": "string"},
         size={"type": "integer", "description": "Bytes of the whole."},
+        redactions=schema.REDACTIONS,
         text={"type": "string"},
         offset={"type": "integer"},
         next_offset={"type": "integer"},

@@ -35,6 +35,8 @@ def result(done: Completed) -> Result:
         facts["sha256"] = done.sha256
     if done.output is not None:
         facts["output"] = done.output
+    if done.redactions is not None:
+        facts["redactions"] = done.redactions
     if done.killed:
         facts["killed"] = done.killed
     if done.refused is not None:
@@ -72,6 +74,8 @@ def render(facts: Json) -> str:
         parts += ["[stderr]", facts["stderr"]]
     if facts.get("output"):
         parts.append(f"[kept as {facts['output']}: page or search it with output_read]")
+    if facts.get("redactions"):
+        parts.append(text.redacted(facts["redactions"]))
     if facts.get("killed"):
         parts.append(f"[killed {facts['killed']} background process(es) the command left]")
     if facts.get("refused"):

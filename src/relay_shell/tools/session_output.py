@@ -39,6 +39,8 @@ def facts_of(reading: Reading) -> Json:
         facts["exit"] = reading.exit
     if reading.signal is not None:
         facts["signal"] = reading.signal
+    if reading.redactions is not None:
+        facts["redactions"] = reading.redactions
     return facts
 
 

@@ -46,6 +46,7 @@ TOOL = Tool(
         title={"type": "string"},
         lines={"type": "array", "items": {"type": "string"}},
         running={"type": "boolean"},
+        redactions=schema.REDACTIONS,
     ),
     annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False),
     handler=handle,

@@ -42,6 +42,12 @@ def error_text(facts: Json) -> str:
     return f"{head}\n{error['next_step']}"
 
 
+def redacted(counts: dict[str, int]) -> str:
+    """Say how many secrets are hidden, by rule."""
+    rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return f"[{sum(counts.values())} secret(s) hidden: {rules}]"
+
+
 def join(parts: Iterable[str]) -> str:
     """Join blocks of text by single newlines, whether or not a block ends with one."""
     return "\n".join(part.removesuffix("\n") for part in parts if part)
