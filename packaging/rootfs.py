@@ -31,7 +31,7 @@ VM_KEY = CACHE / "vm-key"
 MACHINE_PACKAGES = """
     acl apt ca-certificates cron curl dbus e2fsprogs iproute2 iputils-ping less libpam-modules
     libpam-systemd login logrotate lsof man-db openssh-client openssh-server openssl passwd procps
-    python3 strace sudo systemd systemd-journal-remote systemd-sysv util-linux
+    python3 strace stunnel4 sudo systemd systemd-journal-remote systemd-sysv util-linux
 """.split()
 BUILD_PACKAGES = """
     build-essential debhelper dh-python lintian python3 python3-docutils python3-pip
