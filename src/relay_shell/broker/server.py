@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -303,7 +304,8 @@ class Broker:
         hello = requests[name]
 
         async def greet(link: Link, body: dict[str, Any], fds: list[int]) -> Mapping[str, Any]:
-            reply = await hello(link, body, fds)
+            answer = hello(link, body, fds)
+            reply = await answer if isinstance(answer, Awaitable) else answer
             greeting.set()
             return reply
 

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from ..wire.errors import RelayError
-from ..wire.link import Link
+from ..wire.link import Link, RequestHandler
 from ..wire.messages import VERSION
 from . import arguments, peer
 from .admission import Admission, repeated
@@ -48,7 +48,7 @@ class WorkerDesk:
         self._admission = admission
         self._history = history
         self._local = local
-        self.requests = {
+        self.requests: dict[str, RequestHandler] = {
             "hello_worker": self.hello,
             "begin": self.begin,
             "end": self.end,
@@ -186,7 +186,7 @@ class WorkerDesk:
         """Decide on a call."""
         return await self._admission.begin(self._worker(link), body)
 
-    async def end(self, link: Link, body: Body, fds: list[int]) -> Body:
+    def end(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Record how a call ended; these may be the last words of a worker that is gone now."""
         worker = link.context
         if not isinstance(worker, Worker) or worker.link not in (link, None):

@@ -22,8 +22,16 @@ PAYLOAD = 65_000
 MAX_DEPTH = 64
 """Nesting that a frame may have; deeper input would exhaust Python's recursion in the decoder."""
 
-# json.dumps with options builds an encoder at each call, at half the cost of a short frame.
+
+def _no_constant(name: str) -> object:
+    # RFC 8259 has no NaN and no Infinity; Python's decoder would take them.
+    raise ValueError(name)
+
+
+# json.dumps and json.loads with options build an encoder or decoder at each call, at half the
+# cost of a short frame.
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_load = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def encode(frame: dict[str, Any]) -> list[bytes]:
@@ -60,6 +68,9 @@ class Decoder:
             RelayError: kind Protocol, for an oversized, malformed or too deeply nested frame.
         """
         flags = packet[0] if packet else 0xFF
+        if flags == FIRST | LAST and len(packet) <= self._limit:
+            self._parts = None
+            return _parse(packet[1:])
         if flags > FIRST | LAST:
             raise RelayError("Protocol", reason="packet with unknown flags")
         if flags & FIRST:
@@ -80,7 +91,7 @@ class Decoder:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        frame = json.loads(data, parse_constant=_no_constant)
+        frame = _load(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise RelayError("Protocol", reason=f"frame is not JSON: {type(error).__name__}") from None
     if not isinstance(frame, dict):
@@ -96,8 +107,3 @@ def _deep(value: object, room: int) -> bool:
     if isinstance(value, list):
         return room == 0 or any(_deep(v, room - 1) for v in value)
     return False
-
-
-def _no_constant(name: str) -> object:
-    # RFC 8259 has no NaN and no Infinity; Python's decoder would take them.
-    raise ValueError(name)

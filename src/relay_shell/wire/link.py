@@ -13,8 +13,9 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from .errors import RelayError
@@ -24,7 +25,8 @@ from .messages import LARGE, TABLE, check
 logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
-RequestHandler = Callable[["Link", Body, list[int]], Awaitable[Mapping[str, Any]]]
+Reply = Mapping[str, Any]
+RequestHandler = Callable[["Link", Body, list[int]], Awaitable[Reply] | Reply]
 NoticeHandler = Callable[["Link", Body], None]
 
 MAX_FDS = 4
@@ -48,6 +50,7 @@ class Link:
         sock: connected socket; the link owns it from here on.
         role: our role; peer: the other end's ("front", "broker", "worker", "operator").
         requests: handlers by message name; each returns the reply's body or raises RelayError.
+            One that never waits is a plain function, and is answered in the same turn.
         notices: handlers by message name, called in order of arrival.
         on_close: called once with the link and the reason.
         greeted: True where the hello has already been said on this connection (a stored one).
@@ -253,7 +256,20 @@ class Link:
         if not isinstance(ident, int) or isinstance(ident, bool):
             raise RelayError("Protocol", reason=f"{name} without an id")
         fds, self._fds = self._fds, []
-        task = self._loop.create_task(self._serve(name, ident, body, fds))
+        try:
+            handler = self._requests.get(name)
+            if handler is None:
+                raise RelayError("Protocol", reason=f"{self.role} does not serve {name}")
+            answer = handler(self, body, fds)
+            if not isinstance(answer, Awaitable):
+                self._reply(name, ident, answer, fds)
+                return
+        except Exception as error:
+            self._reply(name, ident, _failure(name, error), fds)
+            return
+        task = _start(self._loop, self._serve(name, ident, answer, fds))
+        if task.done():
+            return
         self._tasks.add(task)
         task.add_done_callback(self._served)
         if row.hello:
@@ -262,25 +278,27 @@ class Link:
         elif len(self._tasks) >= IN_FLIGHT:
             self._pause()
 
-    async def _serve(self, name: str, ident: int, body: Body, fds: list[int]) -> None:
-        frame: dict[str, Any] = {"r": ident}
+    async def _serve(self, name: str, ident: int, answer: Awaitable[Reply], fds: list[int]) -> None:
+        reply: Reply | RelayError
         try:
-            handler = self._requests.get(name)
-            if handler is None:
-                raise RelayError("Protocol", reason=f"{self.role} does not serve {name}")
-            frame["b"] = dict(await handler(self, body, fds))
+            reply = await answer
+        except Exception as error:
+            reply = _failure(name, error)
+        except BaseException:
+            _close(fds)
+            raise
+        self._reply(name, ident, reply, fds)
+
+    def _reply(self, name: str, ident: int, reply: Reply | RelayError, fds: list[int]) -> None:
+        # A handler that keeps a descriptor duplicates it.
+        _close(fds)
+        frame: dict[str, Any] = {"r": ident}
+        if isinstance(reply, RelayError):
+            frame["e"] = reply.as_wire()
+        else:
+            frame["b"] = dict(reply)
             if TABLE[name].hello:
                 self.greeted = True
-        except RelayError as error:
-            frame["e"] = error.as_wire()
-        except Exception as error:
-            logger.exception("%s failed", name)
-            frame["e"] = RelayError("Internal", reason=type(error).__name__).as_wire()
-        finally:
-            for fd in fds:
-                # A handler that keeps a descriptor duplicates it.
-                with contextlib.suppress(OSError):
-                    os.close(fd)
         try:
             self._send(frame, ())
         except RelayError as error:
@@ -343,6 +361,26 @@ class Link:
                 future.set_exception(RelayError("Protocol", reason=reason))
         if self._on_close is not None:
             self._on_close(self, reason)
+
+
+def _start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    if sys.version_info >= (3, 12):
+        # Runs up to the first wait at once; what does not wait costs no turn of the loop.
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
+
+
+def _failure(name: str, error: Exception) -> RelayError:
+    if isinstance(error, RelayError):
+        return error
+    logger.error("%s failed", name, exc_info=error)
+    return RelayError("Internal", reason=type(error).__name__)
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

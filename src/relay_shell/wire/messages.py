@@ -259,6 +259,9 @@ TABLE: dict[str, Message] = {
 }
 
 
+_SIZED = frozenset({str, dict, list})
+
+
 def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Validate a body against its row and return it.
 
@@ -267,15 +270,19 @@ def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """
     if not isinstance(body, dict):
         raise RelayError("Protocol", reason=f"{name}: the body is not an object")
-    for key in body:
-        if key not in fields:
+    for key, value in body.items():
+        field = fields.get(key)
+        if field is None:
             raise RelayError("Protocol", reason=f"{name}: unknown field {key[:64]!r}")
-    for key, field in fields.items():
-        if key not in body:
-            if field.required:
-                raise RelayError("Protocol", reason=f"{name}: field {key!r} is missing")
-        elif not _fits(body[key], field):
+        kind = type(value)
+        if kind is field.type and kind in _SIZED and len(value) <= field.size:
+            continue
+        if not _fits(value, field):
             raise RelayError("Protocol", reason=f"{name}: field {key!r} is mistyped or too large")
+    if len(body) < len(fields):
+        for key, field in fields.items():
+            if field.required and key not in body:
+                raise RelayError("Protocol", reason=f"{name}: field {key!r} is missing")
     return body
 
 
