@@ -91,8 +91,12 @@ def sql_verdict(text: str, client: str) -> tuple[int, str]:
         if not _READS.match(statement):
             word = statement.split()[0][:24]
             return 2, f"the statement `{word}` is not known to only read"
+        if re.match(r"PRAGMA\b", statement, re.IGNORECASE):
+            if _PRAGMA.fullmatch(statement):
+                continue
+            return 2, "the pragma is not known to only read"
         if re.match(
-            r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|PRAGMA|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b",
+            r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b",
             statement,
             re.I,
         ) and not _FUNCTIONS.search(statement):
