@@ -137,3 +137,10 @@ def test_lint_reports_each_fault_once(tmp_path: Path) -> None:
     assert "deny: pattern 1" in found[0]
     assert "warning: not anchored" in found[1]
     assert lint_file(tmp_path / "absent")[0].endswith("No such file or directory")
+
+
+def test_a_letter_of_its_own_holds_against_a_cluster() -> None:
+    options = declarations("-e: -abe -version!0", "posix")
+    assert options["-e"].value == ":"
+    assert "-r" not in options
+    assert options["-version"].mode == 0

@@ -144,6 +144,9 @@ def _cluster(spec: Spec, args: list[Arg], index: int, start: int, parsed: Parsed
     text = arg.text
     at = start
     following = index + 1
+    if len(text) > 2 and start and arg.exact and text in spec.options:
+        parsed.used.append(Used(text, spec.options[text]))
+        return following
     while at < len(text):
         name = "-" + text[at]
         option = spec.options.get(name)

@@ -121,10 +121,14 @@ class Spec:
 def declarations(text: str, style: str) -> dict[str, Option]:
     """Compile the option declarations of one `opts` string.
 
+    A name is a letter (`-n`), a long option (`--lines`), or in style `long1` a word behind one
+    dash. Elsewhere `-abc` is short for `-a -b -c`; with a tier or mode it is the whole word.
+
     Raises:
         SpecError: at a declaration that cannot be read.
     """
     options: dict[str, Option] = {}
+    clusters: dict[str, Option] = {}
     for token in text.split():
         match = _DECLARATION.fullmatch(token)
         if not match:
@@ -144,14 +148,15 @@ def declarations(text: str, style: str) -> dict[str, Option]:
         ):
             if value or kind:
                 raise SpecError(f"a cluster takes no value: {token!r}")
-            for char in names[0][1:]:
-                name = f"-{char}"
-                options[name] = Option((name,), "", tier, int(mode) if mode else None)
-            continue
+            if mode is None and not tier:
+                for char in names[0][1:]:
+                    clusters[f"-{char}"] = Option((f"-{char}",))
+                continue
         option = Option(names, value, tier, int(mode) if mode else None, kind)
         for name in names:
             options[name] = option
-    return options
+    # What is said of one letter holds against the clusters that also name it.
+    return {**clusters, **options}
 
 
 def compile_spec(name: str, table: Mapping[str, object], parent: Spec | None = None) -> Spec:

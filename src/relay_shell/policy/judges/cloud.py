@@ -23,7 +23,7 @@ _DELETE = re.compile(
     r"(?:delete|destroy|remove|rm|rb|purge|terminate|del|drop|deregister|wipe|nuke|deprovision"
     r"|prune|erase"
     r"|force-delete|batch-delete|cancel-key|schedule-key-deletion|reset|rollback|revoke|disable-key"
-    r"|uninstall|release-address|release)(?:[-:][a-z0-9-]+)?"
+    r"|uninstall|release-address|release)(?:[-:][a-z0-9-]+)?|[\w-]+[:-](?:delete|destroy|remove)"
 )
 _SECRET_VERBS = frozenset(
     "get-secret-value get-parameter get-parameters get-session-token assume-role get-login-password"

@@ -25,13 +25,13 @@ _REMOVES = {
     "perl": r"\bunlink\b|\brmdir\b|\brmtree\b|\bremove_tree\b|\btruncate\b",
     "ruby": r"\brm_rf?\b|\bremove_(?:dir|entry|file)\w*\b|\b(?:File|Dir|FileUtils|IO)\s*\.\s*"
     r"(?:delete|unlink|rm\w*|rmdir|remove\w*|truncate)\b|\brmtree\b",
-    "php": r"\bunlink\s*\(|\brmdir\s*\(|\bftruncate\s*\(",
+    "php": r"\bunlink\b|\brmdir\s*\(|\bftruncate\s*\(",
     "node": r"\b(?:rm|rmdir|unlink|truncate|rimraf)(?:Sync)?\s*\(",
     "lua": r"\bos\s*\.\s*remove\b",
     "tcl": r"\bfile\s+delete\b",
 }
 _COMMON = re.compile(
-    r"\brm\s+-\w*[rRf]|\bmkfs|\bdd\s+if=|\bshutdown\b|\breboot\b|\bpoweroff\b|\bwipefs\b"
+    r"['\"](?:/bin/)?rm['\"]\s*,|\brm\s+-\w*[rRf]|\bmkfs|\bdd\s+if=|\bshutdown\b|\breboot\b|\bpoweroff\b|\bwipefs\b"
     r"|\bshred\b|>\s*/dev/(?:sd|nvme|vd|mapper|mmcblk)|['\"]/dev/(?:sd|nvme|vd|xvd|hd|mmcblk"
     r"|mapper|dm-)"
     r"|\b(?:DROP|TRUNCATE)\s+(?:TABLE|DATABASE|SCHEMA)\b|\bdropDatabase\b|\bflushall\b",

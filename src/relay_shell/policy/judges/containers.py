@@ -52,7 +52,9 @@ _READING = {
     "apptainer": "version inspect",
     "singularity": "version inspect",
 }
-_REMOVING = frozenset("delete destroy purge rm remove prune stop_ job_stop app_delete wipe".split())
+_REMOVING = frozenset(
+    "delete destroy purge rm remove prune wipe unregistervm closemedium gc down".split()
+)
 _OUTPUT = frozenset(
     ("-o", "--output", "-f", "--follow", "-n", "--namespace", "-A", "--all", "-a", "-json")
 )
@@ -72,7 +74,8 @@ def judge_machine(call: Call, spec: Spec) -> None:
         return
     if clear and len(call.args) == 1 and call.args[0].text in reading:
         return
-    if any(word in _REMOVING for word in words[:2]):
+    purging = any(arg.text.lstrip("-") in ("purge", "delete") for arg in call.args)
+    if purging or any(word in _REMOVING for word in words[:2]):
         call.add(3, f"`{call.name} {pair}` removes machines or what they hold")
         return
     call.add(

@@ -154,7 +154,10 @@ def judge_link(call: Call, spec: Spec) -> None:
     """`ln`: creates a name; -f replaces one."""
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, "ln")
-    call.add(2 if parsed.has("-f", "--force") else 1, "`ln` creates a link")
+    forced = parsed.has("-f", "--force")
+    call.add(2 if forced else 1, "`ln` creates a link")
+    if forced and any(arg.text == "/dev/null" for arg in parsed.operands[:-1]):
+        call.add(3, "replaces a file by /dev/null")
 
 
 def judge_truncate(call: Call, spec: Spec) -> None:
@@ -177,6 +180,8 @@ def judge_chmod(call: Call, spec: Spec) -> None:
     recursive = parsed.has("-R", "--recursive")
     for arg in targets:
         path = paths.normal(arg.text) if arg.exact else arg.display
+        if path == "/" and call.name == "chmod":
+            call.add(3, "can lock every account out of the root directory")
         if recursive and (paths.is_broad(arg.display) or paths.is_broad(path)):
             call.add(3, f"`{call.name} -R` on {arg.display} loses all former settings")
 

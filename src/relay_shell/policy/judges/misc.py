@@ -106,6 +106,10 @@ def judge_crontab(call: Call, spec: Spec) -> None:
         if parsed.operands:
             call.add(2, "`crontab` with a file replaces the jobs of the account")
     elif not parsed.has("-V", "-T"):
+        for line in (call.stdin.text or "").split("\n"):
+            fields = line.split(None, 5)
+            if len(fields) == 6 and not line.startswith("#"):
+                call.shell(known(fields[5]))
         call.add(2, "`crontab` replaces or edits the jobs of the account")
 
 
@@ -382,3 +386,10 @@ def judge_asks_host(call: Call, spec: Spec) -> None:
     for arg in parsed.operands:
         if not arg.exact or arg.text not in ("localhost", "127.0.0.1", "::1"):
             call.add(1, f"asks the machine {arg.display}")
+
+
+def judge_at(call: Call, spec: Spec) -> None:
+    """`at`, `batch`: run their input later, outside this call."""
+    parsed = by_spec(call, spec)
+    if call.stdin.text is not None and not parsed.has("-l", "-c", "-V"):
+        call.shell(known(call.stdin.text))

@@ -142,8 +142,10 @@ def judge_ip(call: Call, spec: Spec) -> None:
             return
     flushing = words[1].text.startswith(("f", "fl"))
     texts = [word.text for word in words[1:]]
-    if (name == "link" and ("down" in texts or texts[0].startswith("de"))) or (
-        name == "route" and texts[0].startswith("d") and "default" in texts
+    if (
+        (name == "link" and ("down" in texts or texts[0].startswith("de")))
+        or (name == "route" and texts[0].startswith("d") and "default" in texts)
+        or (name == "address" and texts[0].startswith("d"))
     ):
         call.add(3, f"`ip {first.text} {texts[0]}` can cut off the way to this machine")
     call.add(

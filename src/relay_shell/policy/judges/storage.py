@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .. import paths
 from ..options import parse_options
 from ..programs import by_spec, judge_options
 
@@ -173,3 +174,19 @@ def judge_cluster(call: Call, spec: Spec) -> None:
         _CLUSTER_READ[call.name], text
     ):
         call.add(2, f"`{call.name}` changes storage")
+
+
+def judge_image(call: Call, spec: Spec) -> None:
+    """`qemu-img convert`, `create`, `dd`: write an image, which may be a device."""
+    call.add(2, f"`{call.name}` writes an image")
+    for arg in call.args:
+        target = arg.text.removeprefix("of=")
+        if paths.is_device(target) and (arg is call.args[-1] or call.name.endswith("create")):
+            call.add(3, f"overwrites the device {target}")
+
+
+def judge_fallocate(call: Call, spec: Spec) -> None:
+    """`fallocate`: growing keeps the content, punching, collapsing and zeroing lose it."""
+    parsed = parse_options(spec, call.args)
+    judge_options(call, spec, parsed, "fallocate")
+    call.add(2, "`fallocate` changes the size of a file")

@@ -27,6 +27,8 @@ def judge_sed(call: Call, spec: Spec) -> None:
     judge_options(call, spec, parsed, "sed")
     if parsed.has("-i", "--in-place"):
         call.add(2, "`sed -i` changes files in place")
+        for path in parsed.operands:
+            call.writes(path)
     scripts = parsed.all("-e", "--expression")
     if not scripts and not parsed.has("-f", "--file"):
         scripts = parsed.operands[:1]
