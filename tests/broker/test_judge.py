@@ -39,8 +39,8 @@ def test_access_narrows_the_settings() -> None:
     args = {"command": "touch /srv/x"}
     assert rules.decide("shell_exec", args, OPEN, []).allowed
     assert not rules.decide("shell_exec", args, Access("open", 0, ()), []).allowed
-    denied = rules.decide("shell_exec", args, Access("readonly", 3, ()), [])
-    assert not denied.allowed and denied.mode == "readonly" and denied.hint
+    confined = rules.decide("shell_exec", args, Access("readonly", 3, ()), [])
+    assert confined.mode == confined.enforcement == "readonly"
 
 
 def test_a_tool_group_that_is_switched_off_is_refused() -> None:

@@ -388,7 +388,7 @@ def test_a_reload_reaches_every_peer_and_the_next_call(tmp_path: Path) -> None:
         assert heard["mode"] == "readonly" and heard["settings"]["limits.timeout"] == 5
         assert (await front.hears("access"))["mode"] == "readonly"
         assert (await front.hears("front_settings"))["settings"]["front.idle_exit"] == 7
-        assert (await worker.begin("k-2", "rm -rf /srv"))["decision"] == "deny"
+        assert (await worker.begin("k-2", "rm -rf /srv"))["enforcement"] == "readonly"
         (record,) = office.records("config")
         assert sorted(record["facts"]["changed"]) == [
             "front.idle_exit",
