@@ -97,8 +97,8 @@ EVENTS: dict[str, Event] = {
         "7024c386787241db90a82d6e21fd119e",
         INFO,
         "A repeated call was answered from the first: @RELAY_TOOL@ for @RELAY_PRINCIPAL@",
-        "It used the idempotency key of the call in RELAY_DETAIL, with the same arguments, and was\n"
-        "not executed again.",
+        "It used the idempotency key of the call in RELAY_DETAIL, with the same arguments, and\n"
+        "was not executed again.",
     ),
     "outcome": Event(
         "692661c2d41b45c5951e4004096c4268",

@@ -53,6 +53,32 @@ The chain has no key. It shows an edit, an insertion, a removal or a reordering 
 later `chain`: in the journal, or in its copy on another host. Who may replace both the file and
 every copy can write a new chain.
 
+## Checkpoints
+
+A *checkpoint* is signed with Ed25519 by a key that only the broker is given. Its `facts` hold `seq`
+and `chain` of the record before it, which bind all records up to there, `count`, the records since
+the checkpoint before, `key`, the first 16 digits of the SHA-256 of the public key, and `signature`,
+in base64, over these lines, each with its line feed:
+
+    relay-shell checkpoint v1
+    KEY
+    SEQ
+    CHAIN
+    COUNT
+
+One is written after evidence.checkpoint_records records, evidence.checkpoint_seconds after a record
+that none covers, as the last record of a file that is rotated, and at the stop. `relay-shell audit
+key` prints the public keys; `evidence.pub` beside the record holds them. With openssl(1), the lines
+in `said` and the decoded signature in `signature`:
+
+    openssl pkeyutl -verify -pubin -inkey evidence.pub -rawin -in said -sigfile signature
+
+Who is root can use the key, or make another. A checkpoint that has reached another host cannot be
+unmade: it pins the record as it was then.
+
+A *heartbeat* is written after evidence.heartbeat_seconds without any record. A longer silence that
+no start follows is a gap in the broker's life, or in the host's.
+
 A write that a crash or a full disk cut off stays in the file, for the file can only be appended to.
 It is ended by the character CAN (U+0018) and a line feed, and the next record is a `torn` event
 whose facts name the length and SHA-256 of these bytes.

@@ -85,7 +85,7 @@ class Scan:
         for line in lines:
             if not self._region:
                 head = b'{"v":1,"seq":%d,"ts":"' % (seq + 1)
-                value = sha256(b"%b%b}" % (chain, line[:-_SUFFIX])).hexdigest().encode()
+                value = sha256(chain + line[:-_SUFFIX] + b"}").hexdigest().encode()
                 tail = b',"prev":"%b","chain":"%b"}' % (chain, value)
                 if chain and line.startswith(head) and line.endswith(tail):
                     at = len(head)
