@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from .admit import admit, is_fixed_readonly
 from .classify import classify_argv, classify_command, classify_script
+from .knowledge import load as load_commands
 from .model import Decision, Mode, Node, RuleHit, Tier, Verdict
 from .rules import RuleError, Rules
+from .spec import SpecError
 from .tools import classify_call, rule_texts
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "RuleError",
     "RuleHit",
     "Rules",
+    "SpecError",
     "Tier",
     "Verdict",
     "admit",
@@ -27,5 +30,6 @@ __all__ = [
     "classify_command",
     "classify_script",
     "is_fixed_readonly",
+    "load_commands",
     "rule_texts",
 ]

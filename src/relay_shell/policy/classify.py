@@ -108,7 +108,7 @@ def _judge(env: Mapping[str, str] | None, knowledge: Knowledge | None, shell: st
     scope = Scope(name=shell)
     for name, text in (env or {}).items():
         scope.variables[name] = Value(text)
-    return Judge(knowledge or current(), Budget(), scope, dialect=shell)
+    return Judge(knowledge or current(), Budget(), scope, dialect=shell.rpartition("/")[2])
 
 
 def verdict(node: Node, *, env: Mapping[str, str] | None = None) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import environment, paths
+from . import dialects, environment, paths
 from .arithmetic import arithmetic_doubt
 from .assigns import assigned_in
 from .expand import Expander
@@ -78,8 +78,21 @@ class Call:
         self.children.append(node)
         return output
 
-    def shell(self, text: Arg, positional: list[Arg] | None = None, name: str = "") -> Value:
+    def shell(
+        self,
+        text: Arg,
+        positional: list[Arg] | None = None,
+        name: str = "",
+        dialect: str = "sh",
+    ) -> Value:
         """Judge text that this call hands to a shell."""
+        outer, self.judge.dialect = self.judge.dialect, dialect
+        try:
+            return self._shell(text, positional, name)
+        finally:
+            self.judge.dialect = outer
+
+    def _shell(self, text: Arg, positional: list[Arg] | None, name: str) -> Value:
         if not text.exact:
             # What is visible of it still tells how bad it can be.
             self.add(2, f"runs shell text that is known only when it runs: {text.display}")
@@ -125,7 +138,14 @@ class Judge:
             raise
         except Unresolvable as error:
             return self._broken(text, parser.done, error)
-        return self.block(parse_result, stdin)
+        node, output = self.block(parse_result, stdin)
+        reason = dialects.doubt(text, self.dialect)
+        if reason:
+            # What a reader of the other dialect may see is looked at word by word.
+            children = (node, *self._salvage(text))
+            tier = max([Tier.STATEFUL, *(child.tier for child in children)])
+            return Node(text[:_TEXT_SHOWN], "unresolved", tier, (reason,), children), ANYTHING
+        return node, output
 
     def inner(self, text: str, positional: list[Arg] | None, name: str = "") -> Result:
         """Judge text that a program hands to a new shell."""

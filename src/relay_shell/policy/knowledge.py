@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 
 from .spec import Spec, SpecError, compile_spec
@@ -92,9 +91,8 @@ def read_tables(text: str, origin: str) -> dict[str, Mapping[str, object]]:
 def builtin_tables() -> dict[str, Mapping[str, object]]:
     """All tables shipped with the package."""
     tables: dict[str, Mapping[str, object]] = {}
-    directory = resources.files(__package__) / "data"
-    for entry in sorted(directory.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
+    for entry in sorted((Path(__file__).parent / "data").iterdir()):
+        if entry.suffix == ".toml":
             found = read_tables(entry.read_text(encoding="utf-8"), entry.name)
             twice = tables.keys() & found.keys()
             if twice:

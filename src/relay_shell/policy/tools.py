@@ -151,7 +151,8 @@ _EDITED = "keys edited, completed or recalled a line, so what is entered cannot 
 
 
 def _remote(tool: str, args: Args) -> Verdict:
-    verdict = _command(tool, args)
+    # The login shell over there is not known, so only what every shell reads alike counts.
+    verdict = _command(tool, {**args, "shell": "sh"})
     reason = "runs on another machine with the account's keys"
     node = Node(tool, "remote", verdict.tier, (), (verdict.tree,) if verdict.tree else ())
     reasons = verdict.reasons if verdict.tier == Tier.READ_ONLY else (*verdict.reasons, reason)

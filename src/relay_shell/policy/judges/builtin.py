@@ -234,7 +234,7 @@ def judge_alias(call: Call, spec: Spec) -> None:
         call.add(1, f"defines the alias `{name}`")
         if call.judge.knowledge.get(name) is not None and text.split()[:1] != [name]:
             call.add(2, f"the alias replaces `{name}`")
-        call.shell(known(text))
+        call.shell(known(text), dialect=call.judge.dialect)
         call.judge.scope.aliases[name] = text
 
 
@@ -250,7 +250,7 @@ def judge_trap(call: Call, spec: Spec) -> None:
     args = [arg for arg in call.args if not (arg.exact and arg.text in ("--", "-p", "-l"))]
     if len(args) < 2 or (args[0].exact and args[0].text in ("", "-")):
         return
-    call.shell(args[0])
+    call.shell(args[0], dialect=call.judge.dialect)
     call.add(1, "leaves a command that runs later")
 
 
@@ -264,7 +264,7 @@ def judge_read(call: Call, spec: Spec) -> None:
             call.add(2, f"option `{used.name}` of `{call.name}` is not known")
     callback = parsed.get("-C")
     if callback is not None:
-        call.shell(callback)
+        call.shell(callback, dialect=call.judge.dialect)
         call.add(2, f"`{call.name} -C` runs a command for each line")
     names = list(parsed.operands)
     if call.name == "read":
@@ -376,7 +376,7 @@ def judge_compgen(call: Call, spec: Spec) -> None:
         if not arg.exact or re.match(r"-\w*[CFW]", arg.text):
             call.add(2, "runs a command or expands text to complete a word")
             if index + 1 < len(call.args):
-                call.shell(call.args[index + 1])
+                call.shell(call.args[index + 1], dialect=call.judge.dialect)
 
 
 def judge_enable(call: Call, spec: Spec) -> None:

@@ -29,10 +29,8 @@ def judge_shell(call: Call, spec: Spec) -> None:
         if not rest:
             call.add(2, "`-c` lacks its text")
             return
-        outer, call.judge.dialect = call.judge.dialect, call.name
         name = rest[1].text if len(rest) > 1 and rest[1].exact else call.name
-        call.output = call.shell(rest[0], rest[2:], name)
-        call.judge.dialect = outer
+        call.output = call.shell(rest[0], rest[2:], name, call.name)
         return
     if rest and not parsed.has("-s"):
         _script(call, rest[0])
@@ -55,4 +53,4 @@ def run_input(call: Call, stdin: Input) -> None:
         origin = {"pipe": "a pipe", "file": "a file", "here": "a here-document"}
         call.add(2, f"runs commands read from {origin.get(stdin.source, 'standard input')}")
         return
-    call.shell(Arg(stdin.text), [])
+    call.shell(Arg(stdin.text), [], dialect=call.name)
