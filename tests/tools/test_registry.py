@@ -14,7 +14,7 @@ from relay_shell.tools.registry import TOOLS
 from relay_shell.tools.text import error_facts
 from relay_shell.wire.errors import KINDS, RelayError
 
-NAMES = """shell_exec shell_script shell_spawn session_send session_recv session_screen
+NAMES = """shell_read shell_exec shell_script shell_spawn session_send session_recv session_screen
 session_resize session_kill session_list output_read server_info audit_tail
 policy_explain""".split()
 
@@ -63,7 +63,10 @@ def test_hints_agree_with_each_other(tool: Tool) -> None:
     assert not (hints.read_only and hints.destructive)
     runs = tool.name.startswith("shell_") or tool.name == "session_send"
     assert hints.open_world == runs
-    if runs:
+    if tool.name == "shell_read":
+        # The kernel refuses every change; the network may be opened by a setting.
+        assert hints.read_only and hints.idempotent
+    elif runs:
         assert hints.destructive
         assert not hints.read_only
         assert not hints.idempotent

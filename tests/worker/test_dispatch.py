@@ -104,6 +104,19 @@ def test_demand_for_read_only_is_met_by_every_tool_that_runs(setting: Any, tmp_p
     asyncio.run(main())
 
 
+def test_reading_tool_refuses_a_verdict_that_does_not_enforce(setting: Any, tmp_path: Path) -> None:
+    """Its readOnlyHint must hold even if the broker errs."""
+
+    async def main() -> None:
+        async with setting() as s:
+            await s.front.start()
+            reply = await s.front.call("shell_read", {"command": f"touch {tmp_path}/ran"})
+            assert reply["result"]["error"]["kind"] == "Enforcement"
+            assert not (tmp_path / "ran").exists()
+
+    asyncio.run(main())
+
+
 def test_unknown_enforcement_is_refused(setting: Any, tmp_path: Path) -> None:
     async def main() -> None:
         async with setting() as s:

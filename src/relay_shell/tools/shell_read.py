@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from .base import Annotations, Tool
-from .shell_exec import TOOL as SHELL_EXEC
-from .shell_exec import handle
+from collections.abc import Mapping
+from typing import Any
 
-# The broker's verdict on this tool always demands enforcement, whatever the mode; the handler
-# runs what the verdict says, so a worker that cannot enforce refuses.
+from ..wire.errors import RelayError
+from . import shell_exec
+from .base import Annotations, Call, Result, Tool, arguments
+
+_SAME = shell_exec.TOOL
+
+
+async def handle(call: Call, args: Mapping[str, Any]) -> Result:
+    """Run the command as shell_exec does, if the verdict says that it runs enforced."""
+    if call.enforcement != "readonly":
+        # The broker demands it for this tool in every mode; the client relies on the hint.
+        raise RelayError("Enforcement", reason="the verdict does not demand it")
+    return await shell_exec.handle(call, args)
+
+
 TOOL = Tool(
     name="shell_read",
     title="Look, without changing anything",
@@ -17,9 +29,15 @@ TOOL = Tool(
         " $TMPDIR), processes, services, network. Prefer it for looking around: ps, df, ss, find,"
         " grep, git log, systemctl status and the like work. Otherwise as shell_exec."
     ),
-    input_schema=SHELL_EXEC.input_schema,
-    output_schema=SHELL_EXEC.output_schema,
-    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False),
+    input_schema=arguments(
+        **{
+            name: schema
+            for name, schema in _SAME.input_schema["properties"].items()
+            if name != "idempotency_key"
+        }
+    ),
+    output_schema=_SAME.output_schema,
+    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=True),
     handler=handle,
-    render=SHELL_EXEC.render,
+    render=_SAME.render,
 )
