@@ -358,7 +358,7 @@ class Broker:
             journal.configure(
                 state.settings["evidence.journal"], state.settings["evidence.spool_bytes"]
             )
-        state.trail.writer.every = state.settings["evidence.checkpoint_records"]
+        state.trail.writer.seals.every = state.settings["evidence.checkpoint_records"]
         self._pulse.configure(*self._rhythm())
         state.trail.note(
             event="config",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import lzma
 import os
 import stat
 import struct
@@ -12,8 +13,9 @@ import time
 from pathlib import Path
 from typing import IO
 
+from .chain import Link
 from .errors import EvidenceError
-from .files import Tail, segments, tail
+from .files import Tail, seekable, segments, tail
 
 MODE = 0o640
 GRACE = 2.0
@@ -227,6 +229,22 @@ class Active:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def before(active: Active, older: list[Path]) -> Link | None:
+    """The last record of the files before one that has none, as after a rotation while stopped."""
+    for path in older:
+        try:
+            with seekable(path) as file:
+                end = tail(file)
+                if end.link is not None:
+                    if end.torn:
+                        active.precede(file, end.torn)
+                    return end.link
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            reason = error if isinstance(error, OSError) else OSError(5, str(error))
+            raise EvidenceError.of(reason, path) from None
+    return None
 
 
 def _open(path: Path, flags: int, mode: int) -> int:

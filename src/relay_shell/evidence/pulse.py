@@ -28,7 +28,7 @@ class Pulse:
         self._checkpoint = self._heartbeat = 0.0
         self._loading: asyncio.Task[None] | None = None
         self.configure(checkpoint, heartbeat)
-        if writer.signer is not None:
+        if writer.seals.signer is not None:
             self._loading = self._loop.create_task(self._first())
 
     def configure(self, checkpoint: float, heartbeat: float) -> None:
@@ -43,13 +43,13 @@ class Pulse:
 
     async def _first(self) -> None:
         # The library takes longer to load than the broker may take to be ready, so in a thread.
-        signer = self._writer.signer
+        signer = self._writer.seals.signer
         assert signer is not None
         with contextlib.suppress(ValueError):
             await asyncio.to_thread(signer.load)
         self._writer.checkpoint("start")
-        if self._writer.unsigned:
-            logger.error("checkpoints are not signed: %s", self._writer.unsigned)
+        if self._writer.seals.fault:
+            logger.error("checkpoints are not signed: %s", self._writer.seals.fault)
 
     def _seal_due(self) -> None:
         self._seal = self._loop.call_later(self._checkpoint, self._seal_due)

@@ -4,22 +4,21 @@ whatever else waits."""
 from __future__ import annotations
 
 import asyncio
-import lzma
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .active import Active
+from .active import Active, before
 from .canonical import body
-from .chain import Link, seal
+from .chain import seal
 from .errors import EvidenceError
-from .files import seekable, tail
 from .journal import Journal
+from .moment import boot_id, now
 from .record import GENESIS, MAX_LINE, VERSION, check
-from .signing import KeyFault, Signer
+from .seals import Seals
+from .signing import Signer
 from .sync import GroupSync, running_loop
 from .unfinished import unfinished
 
@@ -58,12 +57,7 @@ class Writer:
         every: int = 1000,
     ) -> None:
         self.path = Path(path)
-        self.signer = signer
-        self.every = every
-        self.unsigned = "" if signer else "there is no key"
-        """Why checkpoints are not signed; empty if they are."""
-        self._sealed = self._covered = 0
-        self._sealing = False
+        self.seals = Seals(signer, every)
         self.last = time.monotonic()
         """When the last record was written (time.monotonic)."""
         self.journal = journal
@@ -71,7 +65,7 @@ class Writer:
         self._on_state = on_state
         self._file: Active | None = None
         self._seq, self._head = 0, GENESIS
-        self._boot_id = _boot_id()
+        self._boot_id = boot_id()
         self.trouble: EvidenceError | None = None
         self.unfinished: list[Record] = []
         """Intents that an earlier writer left without outcome; known once the file is open."""
@@ -147,7 +141,7 @@ class Writer:
         record = {
             "v": VERSION,
             "seq": self._seq + 1,
-            "ts": _now(),
+            "ts": now(),
             "boot_id": self._boot_id,
             **facts,
         }
@@ -163,7 +157,7 @@ class Writer:
         self._bytes += len(line)
         if self.journal is not None:
             self.journal.send(record)
-        if self._seq - self._sealed >= self.every and not self._sealing:
+        if self.seals.due(self._seq):
             self.checkpoint("records")
         return record
 
@@ -176,52 +170,33 @@ class Writer:
         Args:
             what: what it is due to: records, time, start, stop, rotate or operator.
         """
-        if self.trouble is not None or self._file is None or self._sealing or self._file.torn:
+        file, seals = self._file, self.seals
+        if self.trouble is not None or file is None or file.torn or seals.busy:
             return False
-        self._sealing = True
-        try:
-            facts = self._checkpoint()
-            if facts is None:
-                return False
-            self._put({"event": "checkpoint", "what": what, "facts": facts})
-            self._sync.soon()
-        except EvidenceError:
-            return False
-        finally:
-            self._sealing = False
-        self._sealed = self._seq
-        return True
-
-    def _checkpoint(self) -> Record | None:
-        if self.signer is None or self._seq == self._sealed:
-            return None
-        try:
-            facts = self.signer.checkpoint(self._seq, self._head, self._seq - self._covered)
-        except KeyFault as error:
-            self.unsigned = str(error)
-            self._sealed = self._seq
-            return None
-        self.unsigned = ""
-        self._covered = self._seq
-        return facts
+        return self._sealed(what, self._line)
 
     def _seal_rotated(self) -> None:
-        """Let a checkpoint be the last record of a file that was renamed, while it can be."""
+        """Let a checkpoint be the last record of a file that was renamed, while it can be: if it is
+        immutable already, or the disk is full, the next file begins with one instead."""
         file = self._file
         assert file is not None
-        if file.torn or self._sealing or os.fstat(file.fd).st_nlink == 0:
-            return
-        self._sealing = True
+        if not file.torn and not self.seals.busy and os.fstat(file.fd).st_nlink:
+            self._sealed("rotate", self._write)
+
+    def _sealed(self, what: str, write: Callable[[Record], Record]) -> bool:
+        facts = self.seals.facts(self._seq, self._head)
+        if facts is None:
+            return False
+        self.seals.busy = True
         try:
-            facts = self._checkpoint()
-            if facts is not None:
-                self._write({"event": "checkpoint", "what": "rotate", "facts": facts})
-                self._sealed = self._seq
+            write({"event": "checkpoint", "what": what, "facts": facts})
         except EvidenceError:
-            # Immutable already, or the disk is full: the next file begins with one instead.
-            self._sealed = 0
+            return False
         finally:
-            self._sealing = False
+            self.seals.busy = False
+        self.seals.written(self._seq)
+        self._sync.soon()
+        return True
 
     # ---- opening, rotation ---------------------------------------------------------------
 
@@ -233,7 +208,7 @@ class Writer:
                 older, unseen = file.older(), ""
             except EvidenceError as error:
                 older, unseen = [], error.detail
-            last = end.link or _seam(file, older)
+            last = end.link or before(file, older)
             self.unfinished = unfinished([self.path, *older], last.seq if last else 0)
         except BaseException:
             file.close()
@@ -241,7 +216,7 @@ class Writer:
         self._file = file
         if last is not None:
             self._seq, self._head = last.seq, last.chain
-            self._sealed = self._covered = last.seq
+            self.seals.opened(last.seq)
         self._sync.written = self._sync.durable = self._seq
         if last is None and unseen:
             # Whether this is the first file ever cannot be told; a verifier can.
@@ -298,7 +273,7 @@ class Writer:
         first = not self._since
         self.trouble = error
         if first:
-            self._since = _now()
+            self._since = now()
             if self.journal is not None:
                 self.journal.send({"event": "trouble", "error": error.message, "ts": self._since})
             if self._on_state is not None:
@@ -391,13 +366,7 @@ class Writer:
             facts["append_only"] = self._file.append_only()
             space = os.fstatvfs(self._file.fd)
             facts["free"] = space.f_bavail * space.f_frsize
-        facts["signing"] = {
-            "state": self.unsigned or "ok",
-            "sealed": self._covered,
-            "unsealed": max(0, self._seq - self._sealed),
-        }
-        if self.signer is not None and self.signer.known:
-            facts["signing"]["key"] = self.signer.known
+        facts["signing"] = self.seals.status(self._seq)
         if self.journal is not None:
             facts["journal"] = self.journal.status()
         return facts
@@ -430,38 +399,3 @@ class Writer:
             self.journal.close()
         if failure is not None:
             raise failure
-
-
-def _seam(active: Active, older: list[Path]) -> Link | None:
-    """The last record of the files before one that has none, as after a rotation while stopped."""
-    for path in older:
-        try:
-            with seekable(path) as file:
-                end = tail(file)
-                if end.link is not None:
-                    if end.torn:
-                        active.precede(file, end.torn)
-                    return end.link
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            reason = error if isinstance(error, OSError) else OSError(5, str(error))
-            raise EvidenceError.of(reason, path) from None
-    return None
-
-
-@lru_cache(maxsize=1)
-def _second(whole: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-
-
-def _now() -> str:
-    whole, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second(whole)}.{nanoseconds // 1000:06d}Z"
-
-
-def _boot_id() -> str:
-    try:
-        return (
-            Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip().replace("-", "")
-        )
-    except OSError:
-        return ""

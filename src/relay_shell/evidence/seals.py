@@ -1,0 +1,62 @@
+"""What the writer knows of checkpoints: the key, when the next is due, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .signing import KeyFault, Signer
+
+
+class Seals:
+    """Checkpoints of one record.
+
+    Args:
+        signer: signs them; None for none.
+        every: records after which one is due.
+    """
+
+    def __init__(self, signer: Signer | None, every: int) -> None:
+        self.signer = signer
+        self.every = every
+        self.fault = "" if signer else "there is no key"
+        """Why they are not signed; empty if they are."""
+        self._last = self._covered = 0
+        self.busy = False
+        """Whether one is being written."""
+
+    def opened(self, seq: int) -> None:
+        """The record ends with this number, of an earlier writer: nothing of ours is unsealed."""
+        self._last = self._covered = seq
+
+    def due(self, seq: int) -> bool:
+        """Whether so many records were written since the last that the next is due."""
+        return seq - self._last >= self.every and not self.busy
+
+    def facts(self, seq: int, chain: str) -> dict[str, Any] | None:
+        """Those of a checkpoint over all up to this record; None if nothing is new, or the key
+        cannot be used."""
+        if self.signer is None or seq == self._last:
+            return None
+        try:
+            facts = self.signer.checkpoint(seq, chain, seq - self._covered)
+        except KeyFault as error:
+            self.fault = str(error)
+            self._last = seq
+            return None
+        self.fault = ""
+        return facts
+
+    def written(self, seq: int) -> None:
+        """The checkpoint of this number was written."""
+        self._last, self._covered = seq, seq - 1
+
+    def status(self, seq: int) -> dict[str, Any]:
+        """Figures for `relay-shell status`."""
+        facts = {
+            "state": self.fault or "ok",
+            "sealed": self._covered,
+            "unsealed": max(0, seq - self._last),
+        }
+        if self.signer is not None and self.signer.known:
+            facts["key"] = self.signer.known
+        return facts
