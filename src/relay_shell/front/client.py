@@ -94,6 +94,7 @@ class Client:
         self.tools: frozenset[str] = frozenset()
         """Names of the tools that exist for this connection."""
         self.admitted = asyncio.Event()
+        self._prepared = False
         self._refusal: RelayError | None = None
         self._said: Body | None = None
         self._ended: str | None = None
@@ -201,6 +202,13 @@ class Client:
                 raise RelayError("BrokerUnavailable", reason=broker.reason) from None
         if self._refusal is not None:
             raise self._refusal
+
+    def prepare(self) -> None:
+        """Have a worker start while the model thinks, once a connection: it has been told the
+        tools, which a mere probe does not ask for."""
+        if not self._prepared and self.tools and self._ended is None:
+            self._prepared = True
+            self.pool.prepare(self)
 
     # ---- what the broker is told -----------------------------------------------------------
 

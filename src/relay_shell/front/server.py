@@ -73,6 +73,7 @@ async def _list_tools(
     except RelayError:
         # A list grants nothing, and a client without tools would not come back to ask.
         return client.catalogue.list(client.catalogue.all)
+    client.prepare()
     return client.catalogue.list(client.tools)
 
 

@@ -28,6 +28,13 @@ _ID = re.compile(r"[a-z0-9]{1,32}")
 START = 20.0
 """Seconds for a worker unit to start and say hello to the broker."""
 
+UNUSED = 60.0
+"""Seconds that a worker which was started ahead waits for a first call; a model has answered by
+then, and a client that only looks keeps no process."""
+
+PREPARING = 2
+"""Workers that start at once while none is started ahead of a call: calls go first."""
+
 
 class Store(Protocol):
     """Keeps a descriptor while this process is away (systemd's fd store)."""
@@ -55,6 +62,8 @@ class Worker:
         self.conn: str | None = None
         """The connection it serves; None while it is parked."""
         self.parked = False
+        self.used = False
+        """Whether a call of its connection has come."""
         self.calls: dict[str, OnProgress | None] = {}
 
     @property
@@ -99,6 +108,7 @@ class Pool:
         dial: returns a socket connected to a new worker.
         ask: the broker's request function.
         store: the fd store, if there is one.
+        unused: seconds, see `UNUSED`.
     """
 
     def __init__(
@@ -106,7 +116,9 @@ class Pool:
         dial: Callable[[], Awaitable[socket.socket]],
         ask: Callable[[str, Body], Awaitable[Body]],
         store: Store | None = None,
+        unused: float = UNUSED,
     ) -> None:
+        self.unused = unused
         self._dial = dial
         self._ask = ask
         self._store = store
@@ -152,16 +164,39 @@ class Pool:
             RelayError: WorkerUnavailable, BrokerUnavailable, or what the broker answered.
         """
         worker = self.serving(owner.conn)
-        if worker is not None:
-            return worker
-        task = self._starting.get(owner.conn)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._provide(owner, wanted))
-            self._starting[owner.conn] = task
-            task.add_done_callback(lambda done: self._started(owner.conn, done))
-        # Several first calls of a connection wait for the same worker; one that is cancelled
-        # must not take it from the others.
-        return await asyncio.shield(task)
+        if worker is None:
+            task = self._starting.get(owner.conn) or self._begin(owner, wanted)
+            # Several first calls of a connection wait for the same worker; one that is cancelled
+            # must not take it from the others.
+            worker = await asyncio.shield(task)
+        worker.used = True
+        return worker
+
+    def prepare(self, owner: Owner) -> None:
+        """Start a connection's worker ahead of its first call; without one it ends again.
+
+        A parked worker is left to whoever calls, and a failure to the call that meets it.
+        """
+        if self.serving(owner.conn) is not None or owner.conn in self._starting:
+            return
+        parked = any(worker.parked for worker in self.of(owner.principal))
+        if not parked and len(self._starting) < PREPARING:
+            self._begin(owner, None).add_done_callback(self._prepared)
+
+    def _begin(self, owner: Owner, wanted: Worker | None) -> asyncio.Task[Worker]:
+        task = asyncio.get_running_loop().create_task(self._provide(owner, wanted))
+        self._starting[owner.conn] = task
+        task.add_done_callback(lambda done: self._started(owner.conn, done))
+        return task
+
+    def _prepared(self, task: asyncio.Task[Worker]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.unused, self._dismiss, task.result())
+
+    def _dismiss(self, worker: Worker) -> None:
+        if not worker.used and worker.conn is not None:
+            self._detach(worker, worker.conn, f"no call came in {self.unused:g} s")
 
     def _started(self, conn: str, task: asyncio.Task[Worker]) -> None:
         self._starting.pop(conn, None)
@@ -258,11 +293,14 @@ class Pool:
             # Cancelling could lose a worker between its start and our table.
             task.add_done_callback(lambda _: self.release(conn, reason))
         worker = self.serving(conn)
-        if worker is None or worker.link is None:
-            return
+        if worker is not None:
+            self._detach(worker, conn, reason)
+
+    def _detach(self, worker: Worker, conn: str, reason: str) -> None:
         worker.conn = None
-        with contextlib.suppress(RelayError):
-            worker.link.notify("detach", {"conn": conn, "reason": reason[:1000]})
+        if worker.link is not None:
+            with contextlib.suppress(RelayError):
+                worker.link.notify("detach", {"conn": conn, "reason": reason[:1000]})
 
     def restore(self, stored: Iterable[tuple[str, socket.socket]], known: list[Body]) -> None:
         """Take up workers from the fd store; `known` is the broker's list of live workers.
