@@ -202,7 +202,7 @@ def test_readers_tell_the_same_enforced_as_not(
     appliance: Machine, posture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     appliance.expect(r"")
-    given = Given(appliance, posture, "open")
+    Given(appliance, posture, "open")
     every = commands("readonly")
     tools = ("shell_exec", "shell_read", "shell_exec")
     with Batch(appliance) as agent:
