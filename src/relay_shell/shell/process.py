@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from .cgroup import Group
@@ -129,47 +130,26 @@ def start(
     Raises:
         RelayError: as `shell.spawn.spawn`; kind Enforcement, if it cannot be confined.
     """
+    launch = partial(
+        spawn if confined is None else confined.start,
+        argv,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        keep=keep,
+        terminal=terminal,
+    )
     group = _group(owner, children)
     try:
-        if confined is not None:
-            pid = confined.start(
-                argv,
-                env=env,
-                cwd=cwd,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                keep=keep,
-                terminal=terminal,
-                cgroup=None if group is None else group.fd,
-            )
-            return _started(pid, owner, group, children, confined, on_exit)
         try:
-            pid = spawn(
-                argv,
-                env=env,
-                cwd=cwd,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                keep=keep,
-                terminal=terminal,
-                cgroup=None if group is None else group.fd,
-            )
+            pid = launch(cgroup=None if group is None else group.fd)
         except CgroupUnsupported as error:
             assert group is not None and children.groups is not None
             group.remove()
             group = None
-            pid = spawn(
-                argv,
-                env=env,
-                cwd=cwd,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                keep=keep,
-                terminal=terminal,
-            )
+            pid = launch(cgroup=None)
             # The program itself was startable: it was the group that could not be used.
             if error.lasting:
                 children.groups.spawnable = False
@@ -179,17 +159,6 @@ def start(
         if group is not None:
             group.remove()
         raise
-    return _started(pid, owner, group, children, None, on_exit)
-
-
-def _started(
-    pid: int,
-    owner: str,
-    group: Group | None,
-    children: Children,
-    confined: Confined | None,
-    on_exit: Callable[[], None],
-) -> Process:
     children.add(pid, owner)
     _prefer_for_oom(pid)
     return Process(pid, Tree(owner, pid, group, children), children, confined, on_exit)
