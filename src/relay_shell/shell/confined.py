@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import pwd
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,6 +64,9 @@ class Confined:
         self._launcher = launcher
         self._desk: QueryDesk | None = None
         try:
+            # Only enforced calls want it, and it costs each start of a worker several milliseconds.
+            import tempfile
+
             self.scratch = tempfile.mkdtemp(prefix="readonly-", dir=account.tmp)
         except OSError as error:
             raise RelayError("Enforcement", reason=f"scratch: {error.strerror}") from None
