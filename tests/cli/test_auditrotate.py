@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from appliance.process import poll
 from relay_shell.cli import auditrotate
 from relay_shell.cli.auditrotate import APPEND, IMMUTABLE, _clear, _flags, _set, rotate
+from relay_shell.evidence.verify import verify_chain
 
 
 @pytest.fixture
@@ -77,8 +80,6 @@ def killed(path, target):
 auditrotate._swap = killed
 auditrotate.rotate(Path(sys.argv[1]))
 """
-    import sys
-
     # The guard holds standard error until it has ended, so this waits for it.
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)], stderr=subprocess.PIPE, check=False
@@ -87,6 +88,41 @@ auditrotate.rotate(Path(sys.argv[1]))
     files = sorted(path.parent.iterdir())
     assert len(files) == (2 if moment == "after" else 1)
     assert all(attributes(file) & APPEND for file in files)
+
+
+def test_no_record_falls_between_the_files_of_a_busy_writer(path):
+    """A writer at full speed, and ten rotations; it stops when its standard input ends."""
+    with path.open("rb") as file:
+        _clear(file.fileno(), APPEND)
+    path.write_bytes(b"")
+    program = """
+import select, sys
+from relay_shell.evidence.writer import Writer
+writer = Writer(sys.argv[1])
+print(flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for _ in range(50):
+        writer.append_now({"event": "note", "what": "load"})
+print(writer.seq, writer.inode)
+writer.close()
+"""
+    argv = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin and writer.stdout
+        writer.stdout.readline()
+        for _ in range(10):
+            before = path.stat().st_ino
+            poll(lambda: path.stat().st_size > 100_000, 30, "the writer goes on in the new file")
+            assert rotate(path) is not None
+            assert path.stat().st_ino != before
+        poll(lambda: path.stat().st_size, 30, "the writer goes on in the last file")
+        writer.stdin.close()
+        last, inode = map(int, writer.stdout.read().split())
+    assert inode == path.stat().st_ino
+    report = verify_chain(path)
+    assert report.whole and not report.findings, report.findings
+    assert (report.first, report.last, report.records) == (1, last, last)
+    assert len(report.files) == 11 and all(attributes(Path(f)) & APPEND for f in report.files)
 
 
 def test_where_names_cannot_be_exchanged(path, monkeypatch):
