@@ -27,7 +27,7 @@ def test_tail_reads_like_a_log(cli, audit):
         "- start start",
         "c-0123456789ab connect alice connected",
         f'{call} intent alice shell_exec "df -h" tier 0 allowed',
-        f"{call} outcome alice shell_exec exit 0, 512 bytes, 12 ms",
+        f"{call} outcome alice shell_exec exit 0, 512 bytes, 12 ms, sha256 cdcdcdcdcdcdcdcd",
         'k-1123456789abcdef deny bob shell_exec "mkfs /dev/sda" tier 3 denied: '
         "tier 3 in mode guarded",
     ]

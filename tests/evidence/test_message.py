@@ -32,6 +32,10 @@ ALICE = {"principal": "unix:alice", "tool": "shell_exec"}
             "alice shell_exec exit 0, 512 bytes, 12 ms",
         ),
         (
+            {"event": "outcome", "status": "ok", "exit": 0, "bytes": 1, "sha256": "ab" * 32},
+            "alice shell_exec exit 0, 1 bytes, sha256 abababababababab",
+        ),
+        (
             {"event": "outcome", "status": "timeout", "signal": "SIGKILL", "bytes": 0,
              "duration_ms": 60001, "survivors": 2},
             "alice shell_exec timeout, SIGKILL, 0 bytes, 60001 ms, 2 survivors",

@@ -9,6 +9,9 @@ from typing import Any
 COMMAND_LENGTH = 160
 """Characters of the command shown; the record holds the rest."""
 
+DIGITS = 16
+"""Hexadecimal digits of the output's digest shown; the record holds all 64."""
+
 _Facts = Mapping[str, Any]
 
 
@@ -88,6 +91,8 @@ def _outcome(record: _Facts) -> list[str]:
     for name, unit in (("bytes", "bytes"), ("duration_ms", "ms")):
         if name in record:
             parts.append(f"{record[name]} {unit}")
+    if record.get("bytes") and "sha256" in record:
+        parts.append(f"sha256 {str(record['sha256'])[:DIGITS]}")
     if record.get("survivors"):
         parts.append(f"{record['survivors']} survivors")
     if record.get("error"):
