@@ -18,7 +18,7 @@ from .parser import parse
 LINE = 4096
 """Characters of one line; the terminal's own buffer holds no more (termios(3), canonical mode)."""
 
-STATEMENT = 32 * 1024
+STATEMENT = 8 * 1024
 """Characters of a command over several lines."""
 
 TOO_LONG = "\N{FULL BLOCK}" * (64 * 1024 + 1)
@@ -38,6 +38,7 @@ _ENTER = "\r\n\x0f"
 _ERASE, _KILL, _WORD, _INTERRUPT = "\x7f\b", "\x15", "\x17", "\x03\x1c"
 _UNKNOWN = "\x1b"
 _SEQUENCE = re.compile(r"\x1b(?:\[\[?[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
 _LAST_WORD = re.compile(r"[^\s]*[ \t]*\Z")
 _CONTINUED = re.compile(r"(?<!\\)(?:\\\\)*\\\n\Z")
 
@@ -98,8 +99,9 @@ def press(line: Line, typed: str) -> tuple[set[Line], set[Line]]:
 
 def _typed(before: str, typed: str) -> tuple[str, str, bool]:
     """The text as typed and as edited, and whether a key was pressed that edits."""
-    if typed.isprintable():
-        return before + typed, before + typed, False
+    if not _CONTROL.search(typed):
+        text = before + typed.replace("\r", "\n")
+        return text, text, False
     plain: list[str] = []
     edited = before
     unknown = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .classify import classify_argv, classify_command, classify_script
 from .keystrokes import Line, characters, press
-from .limits import MAX_REASONS
+from .limits import MAX_REASONS, MAX_TEXT
 from .model import Node, Tier, Verdict
 
 Args = Mapping[str, object]
@@ -132,6 +132,9 @@ def _send(tool: str, args: Args) -> Verdict:
         if not edited:
             return _fixed(tool, Tier.REVERSIBLE, "types nothing")
         return _fixed(tool, Tier.STATEFUL, _EDITED)
+    if sum(map(len, lines)) > MAX_TEXT:
+        reason = f"more than {MAX_TEXT} characters to judge, so they are not judged"
+        return _fixed(tool, Tier.IRREVERSIBLE, reason)
     verdicts = [classify_command(line) for line in lines]
     floor = Tier.STATEFUL
     reason = _EDITED if edited else "keystrokes reach a program whose state is not known"

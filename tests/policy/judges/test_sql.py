@@ -15,8 +15,8 @@ from relay_shell.policy.judges.sql import sql_verdict
         ("select * from t where a = 'DROP TABLE x'", 0),
         ("SELECT * FROM \"drop table\"", 0),
         ("SHOW TABLES; DESCRIBE t; EXPLAIN SELECT 1", 0),
-        ("SELECT 1 -- ; DROP TABLE x", 0),
-        ("SELECT 1 /* DROP TABLE x */", 0),
+        ("SELECT 1 -- a comment", 2),
+        ("SELECT a::jsonb #> x", 2),
         ("WITH x AS (SELECT 1) SELECT * FROM x;", 0),
         ("SHOW CREATE TABLE t\\G", 0),
         ("PRAGMA table_info(t)", 0),
@@ -46,10 +46,19 @@ from relay_shell.policy.judges.sql import sql_verdict
         ("UPDATE t SET a = 1", 3),
         ("ALTER TABLE t DROP COLUMN a", 3),
         ("/*! DROP TABLE t */", 3),
+        ("SELECT '\\'; DROP TABLE x; --'", 3),  # a whole string to PostgreSQL, not to MySQL
+        ("SELECT 1 #1; DROP TABLE x", 3),  # a comment to MySQL alone
+        ("SELECT 1--1; DROP TABLE x", 3),  # no comment to MySQL
+        ("SELECT $$'$$; DROP TABLE x; SELECT '", 3),
+        ("/* /* */ SELECT '*/; DROP TABLE x; --'", 3),
+        ("SELECT ['], 1; DROP TABLE x; SELECT [']", 3),
+        ("SELECT `'`; DROP TABLE x; SELECT '", 3),
+        ("SELECT 'a; DROP TABLE x", 3),
+        ("SELECT 1;" * 1000 + "DROP TABLE x", 3),
     ],
 )  # fmt: skip
 def test_statements(statement: str, tier: int) -> None:
-    assert sql_verdict(statement, "mysql")[0] == tier
+    assert sql_verdict(statement)[0] == tier
 
 
 @pytest.mark.parametrize(

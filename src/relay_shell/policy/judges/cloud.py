@@ -145,7 +145,7 @@ def judge_gcloud(call: Call, spec: Spec) -> None:
         elif verb == "query":
             from .sql import sql_verdict
 
-            tier, reason = sql_verdict(" ".join(words[1:]), "bq")
+            tier, reason = sql_verdict(" ".join(words[1:]))
             call.add(tier, reason)
         else:
             call.add(2, f"`bq {verb}` changes something in the cloud")

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from ..core import Call
     from ..spec import Spec
 
-_MAX_SQL = 16 * 1024
-_STRIP = re.compile(
-    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*(?!!)(?:[^*]|\*(?!/))*\*/"
-    r"|\#[^\n]*",
-    re.DOTALL,
-)
+_MAX_SQL = 4096
+# Databases end strings, comments and names differently behind these, so what is text to one is
+# a statement to another: backslashes, comments, dollar quotes, brackets or backticks with quotes.
+_AMBIGUOUS = re.compile(r"\\|--|/\*|\#|\$\w*\$|`[^`'\"]*['\"]")
+_CLOSED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _DESTROYS = re.compile(
-    r"\b(?:DROP|TRUNCATE|PURGE|ERASE|RESET\s+(?:MASTER|SLAVE|REPLICA|BINARY)|SHUTDOWN|FLUSHALL"
-    r"|FLUSHDB)\b"
-    r"|\bDELETE\s+(?:FROM|MEASUREMENT|SERIES)\b|\bDELETE\s*;|\bALTER\s+TABLE\b.*\b(?:DROP|DELETE"
-    r"|TRUNCATE)\b"
-    r"|\bDETACH\s+DELETE\b|\bUPDATE\s+\S+\s+SET\b(?!.*\bWHERE\b)|\bREINIT\b"
-    r"|\bDELETE\s+\w+\s+FROM\b",
-    re.IGNORECASE | re.DOTALL,
+    r"\b(?:DROP|TRUNCATE|PURGE|ERASE|SHUTDOWN|FLUSHALL|FLUSHDB)\b|\bREINIT\b|\bDELETE\s*;"
+    r"|\bRESET\s+(?:MASTER|SLAVE|REPLICA|BINARY)\b|\bDETACH\s+DELETE\b"
+    r"|\bDELETE\s+(?:FROM|MEASUREMENT|SERIES)\b|\bDELETE\s+\w+\s+FROM\b",
+    re.IGNORECASE,
 )
+_ALTER = re.compile(r"\bALTER\s+TABLE\b", re.IGNORECASE)
+_ALTER_LOSES = re.compile(r"\b(?:DROP|DELETE|TRUNCATE)\b", re.IGNORECASE)
+_UPDATE = re.compile(r"\bUPDATE\s+\S+\s+SET\b", re.IGNORECASE)
+_WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 _READS = re.compile(
     r"\s*(?:SELECT|SHOW|DESCRIBE|DESC|EXPLAIN(?!\s+ANALYZE|\s*\([^)]*ANALYZE)|WITH|TABLE|VALUES"
     r"|USE|HELP|EXISTS"
@@ -57,73 +57,150 @@ _PRAGMA = re.compile(
     r"|data_version)",
     re.IGNORECASE,
 )
-# Functions that read or write files, run programs, wait, or change the server.
-_FUNCTIONS = re.compile(
-    r"\b(?:pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_switch_wal"
-    r"|pg_promote"
-    r"|pg_drop_replication_slot|pg_create_\w+|pg_advisory_\w*lock\w*|pg_replication_\w+"
-    r"|pg_logical_\w+|pg_file_\w+"
-    r"|pg_read_(?:binary_)?file|pg_ls_dir|pg_write\w*|lo_\w+|dblink\w*|nextval|setval|set_config"
-    r"|pg_sleep\w*"
-    r"|pg_stat_reset\w*|pg_stat_statements_reset|pg_wal_replay_\w+|pg_start_backup|pg_stop_backup"
-    r"|pg_backup_\w+"
-    r"|load_file|sys_exec|sys_eval|get_lock|release_lock|sleep|benchmark|load_extension|writefile"
-    r"|readfile|edit"
-    r"|fts3_tokenizer|query_to_xml|database_to_xml|xp_\w+|sp_\w+|openrowset|url|file|remote"
-    r"|executable|s3|jdbc|odbc"
-    r"|mysql|postgresql|input|copy_from|plpy\w*|exec|query_to_\w+)\s*\(",
-    re.IGNORECASE,
+# A function of the database's own makers may do anything, so only known ones count as reading.
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)\s*\(")
+_FUNCTIONS = frozenset(
+    (
+        "count sum avg min max now version database schema user current_user session_user"
+        " current_database current_schema current_setting current_timestamp current_date"
+        " coalesce nullif ifnull if iif nvl greatest least concat concat_ws format to_char"
+        " to_timestamp to_date to_number date_trunc date_part extract age interval date time"
+        " timestamp datetime year month day hour minute second curdate curtime utc_timestamp"
+        " unix_timestamp from_unixtime date_format date_add date_sub datediff timestampdiff"
+        " timediff strftime julianday round floor ceil ceiling abs mod power sqrt ln log sign"
+        " trunc truncate_ random rand lower upper length char_length octet_length substr substring"
+        " left right trim ltrim rtrim replace position instr locate split_part regexp_replace"
+        " regexp_matches reverse repeat lpad rpad ascii hex unhex md5 sha1 sha2 cast convert"
+        " group_concat string_agg array_agg json_agg jsonb_agg json_build_object json_extract"
+        " json_object json_array json_each json_array_length jsonb_array_elements to_json to_jsonb"
+        " row_to_json unnest array_length array_to_string string_to_array generate_series"
+        " row_number rank dense_rank ntile lag lead first_value last_value percentile_cont"
+        " percentile_disc grouping typeof quote total changes_ printf sqlite_version last_insert_id"
+        " found_rows row_count connection_id inet_ntoa inet_aton host masklen uniq any topk"
+        " quantile"
+        " tostring toint32 toint64 todate todatetime tostartofhour tostartofminute tostartofday"
+        " toyyyymm formatreadablesize arrayjoin tables_ databases_ token writetime ttl_ mean median"
+        " percentile spread stddev difference derivative last first top bottom fill"
+        " formatbytes format_bytes sys.format_bytes obj_description col_description"
+        " has_table_privilege has_database_privilege has_schema_privilege to_regclass"
+        " txid_current_if_assigned inet_server_addr inet_server_port inet_client_addr"
+        # words of the grammar that stand before a parenthesis
+        " in as values and or not exists from join on using where over partition select with like"
+        " all some any_ by when then else case between is union except intersect lateral filter"
+        " within array row distinct having limit offset explain table set recursive materialized"
+        " int integer bigint smallint numeric decimal varchar char text float double real bool"
+        " primary key references index unique desc asc costs verbose"
+    ).split()
+)
+_PG_READS = re.compile(
+    r"(?:pg_catalog\.)?pg_(?:size_pretty|size_bytes|(?:database|table|indexes|relation|total_relation"
+    r"|tablespace|column)_size|stat_get_\w+|stat_file_|is_in_recovery|is_wal_replay_paused"
+    r"|last_(?:wal|xact|xlog)_\w+|current_(?:wal|xlog|xact)_\w+|wal_lsn_diff|xlog_location_diff"
+    r"|postmaster_start_time|conf_load_time|get_\w+def|get_expr|get_userbyid|get_keywords|encoding_to_char"
+    r"|blocking_pids|backend_pid|table_is_visible|tablespace_location|typeof|relation_filepath"
+    r"|has_role|describe_object|lock_status|walfile_name|show_all_settings|control_\w+)"
 )
 
 
-def sql_verdict(text: str, client: str) -> tuple[int, str]:
-    """Tier and reason of SQL text: reading statements only are Tier 0."""
-    if len(text) > _MAX_SQL:
-        return 2, "SQL that is too long to judge"
-    # MySQL executes the content of /*! ... */ comments.
-    bare = _STRIP.sub(" '' ", text.replace("/*!", " ").replace("*/", " */ "))
-    if _DESTROYS.search(bare):
-        return 3, "the statement removes or overwrites data"
+def _unknown_function(statement: str) -> str:
+    for name in _CALLED.findall(statement):
+        if name.lower() not in _FUNCTIONS and not _PG_READS.fullmatch(name.lower()):
+            return str(name)
+    return ""
+
+
+def _loses(text: str) -> bool:
+    """Whether a deletion is named; each part is one pass over the text."""
+    if _DESTROYS.search(text):
+        return True
+    alter = _ALTER.search(text)
+    if alter and _ALTER_LOSES.search(text, alter.end()):
+        return True
+    return any(
+        _UPDATE.search(statement) and not _WHERE.search(statement) for statement in text.split(";")
+    )
+
+
+def _ambiguous(text: str) -> bool:
+    bracket = text.find("[")
+    quoted = bracket >= 0 and any(quote in text[bracket:] for quote in "'\"`")
+    return quoted or _AMBIGUOUS.search(text) is not None
+
+
+_LOST = (3, "the statement removes or overwrites data")
+
+
+def sql_verdict(text: str) -> tuple[int, str]:
+    """Tier and reason of SQL text: reading statements only are Tier 0.
+
+    Text that databases may take apart in different ways is Tier 2 at least, and Tier 3 if a
+    deletion is named anywhere in it.
+    """
+    text = re.sub(r"\\[gG]\s*(?=;|$)", ";", text)
+    if len(text) > _MAX_SQL or _ambiguous(text):
+        if _loses(text):
+            return _LOST
+        return 2, "SQL that is too long, or that databases read in different ways"
+    bare = _CLOSED.sub(" '' ", text)
+    if "'" in bare.replace("''", "") or '"' in bare or "`" in bare:
+        return _LOST if _loses(text) else (2, "SQL with an open quote")
+    if _loses(bare):
+        return _LOST
     for statement in bare.split(";"):
-        statement = statement.strip().removesuffix("\\G").removesuffix("\\g").strip()
-        if not statement:
-            continue
-        if not _READS.match(statement):
-            word = statement.split()[0][:24]
-            return 2, f"the statement `{word}` is not known to only read"
-        if re.match(r"PRAGMA\b", statement, re.IGNORECASE):
-            if _PRAGMA.fullmatch(statement):
-                continue
-            return 2, "the pragma is not known to only read"
-        if re.match(
-            r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b",
-            statement,
-            re.I,
-        ) and not _FUNCTIONS.search(statement):
-            continue
-        if _WRITES.search(statement):
-            return 2, "the statement writes, locks or runs something"
-        if _FUNCTIONS.search(statement):
-            return 2, "the statement calls a function that is not known to only read"
-        if "\\" in statement:
-            return 2, "the statement holds a command of the client"
+        reason = _statement(statement.strip())
+        if reason:
+            return 2, reason
     return 0, ""
 
 
-def _statements(call: Call, values: list[Arg], judge: str) -> None:
+def _statement(statement: str) -> str:
+    """Why one statement, its strings taken out, may do more than read; or nothing."""
+    if not statement:
+        return ""
+    if not _READS.match(statement):
+        return f"the statement `{statement.split()[0][:24]}` is not known to only read"
+    if re.match(r"PRAGMA\b", statement, re.IGNORECASE):
+        return "" if _PRAGMA.fullmatch(statement) else "the pragma is not known to only read"
+    unknown = _unknown_function(statement)
+    if unknown:
+        return f"the statement calls `{unknown[:40]}`, which is not known to only read"
+    if not _LISTS.match(statement) and _WRITES.search(statement):
+        return "the statement writes, locks or runs something"
+    return ""
+
+
+_LISTS = re.compile(
+    r"(?:SHOW|DESC|DESCRIBE|HELP|USE|LIST|SET|EXISTS|STATUS|CONSISTENCY|CHECK)\b", re.IGNORECASE
+)
+
+
+def _statements(call: Call, values: list[Arg]) -> None:
     for value in values:
         if not value.exact:
             call.add(2, f"SQL that is known only when it runs: {value.display}")
-            tier, reason = sql_verdict(value.display, judge)
+            tier, reason = sql_verdict(value.display)
             call.add(tier, reason)
             continue
-        call.add(*sql_verdict(value.text, judge))
+        call.add(*sql_verdict(value.text))
 
 
-def _input(call: Call, judge: str) -> None:
+def _pieces(value: Arg, mark: str) -> list[str]:
+    """Lines that begin with the mark of client commands, and the text between them."""
+    found: list[str] = []
+    statement: list[str] = []
+    for line in (value.text if value.exact else value.display).split("\n"):
+        if line.strip().startswith(mark):
+            found.extend(["\n".join(statement), line])
+            statement = []
+        else:
+            statement.append(line)
+    return [piece for piece in [*found, "\n".join(statement)] if piece.strip()]
+
+
+def _input(call: Call) -> None:
     """Statements from standard input."""
     if call.stdin.text is not None:
-        _statements(call, [Arg(call.stdin.text)], judge)
+        _statements(call, [Arg(call.stdin.text)])
     else:
         call.add(2, "reads statements from standard input")
 
@@ -141,7 +218,7 @@ def judge_mysql(call: Call, spec: Spec) -> None:
         return
     values = parsed.all("-e", "--execute")
     if not values:
-        _input(call, "mysql")
+        _input(call)
     for value in values:
         match = re.search(r"\\!\s*([^;\n]*)|^\s*system\s+([^;\n]*)", value.text, re.IGNORECASE)
         if match:
@@ -153,7 +230,7 @@ def judge_mysql(call: Call, spec: Spec) -> None:
             re.IGNORECASE,
         ):
             call.add(2, "the statement holds a command of the client")
-    _statements(call, values, "mysql")
+    _statements(call, values)
 
 
 _PSQL_META = re.compile(
@@ -177,13 +254,13 @@ def judge_psql(call: Call, spec: Spec) -> None:
             call.add(2, "reads statements from standard input")
             return
         values = [Arg(call.stdin.text)]
+        if parsed.has("-v", "--set", "--variable") and ":" in call.stdin.text:
+            call.add(2, "a variable may become part of a statement")
     for value in values:
-        for line in (value.text if value.exact else value.display).split("\n"):
+        for line in _pieces(value, "\\"):
             stripped = line.strip()
             if not stripped.startswith("\\"):
-                if "\\" in re.sub(r"'[^']*'", "", stripped):
-                    call.add(2, "the statement holds a command of the client")
-                _statements(call, [Arg(line, value.exact)], "psql")
+                _statements(call, [Arg(line, value.exact)])
                 continue
             match = re.match(r"\\!\s*(.*)", stripped)
             if match:
@@ -214,10 +291,10 @@ def judge_sqlite(call: Call, spec: Spec) -> None:
             return
         texts.append(Arg(call.stdin.text))
     for value in texts:
-        for line in (value.text if value.exact else value.display).split("\n"):
+        for line in _pieces(value, "."):
             stripped = line.strip()
             if not stripped.startswith("."):
-                _statements(call, [Arg(line, value.exact)], "sqlite")
+                _statements(call, [Arg(line, value.exact)])
                 continue
             match = re.match(
                 r"\.(?:output|once|excel|save|backup|clone|log|trace|iotrace|cd)\s+'?([^'\s]+)",
@@ -245,11 +322,11 @@ def judge_statements(call: Call, spec: Spec) -> None:
         if used.option and used.option.kind == "sql" and used.value
     ]
     if values:
-        _statements(call, values, call.name)
+        _statements(call, values)
     elif call.name == "duckdb" and len(parsed.operands) > 1:
-        _statements(call, parsed.operands[1:], call.name)
+        _statements(call, parsed.operands[1:])
     else:
-        _input(call, call.name)
+        _input(call)
 
 
 _REDIS_READ = frozenset(
@@ -456,6 +533,9 @@ def judge_mongo(call: Call, spec: Spec) -> None:
     if files or not texts:
         call.add(2, "runs a script or reads statements from standard input")
     for value in texts:
+        if len(value.text) > _MAX_SQL:
+            call.add(3, "a script that is too long to judge")
+            continue
         if _MONGO_DESTROYS.search(value.text):
             call.add(3, "the script removes data or stops the server")
             continue
@@ -475,7 +555,7 @@ def judge_influx(call: Call, spec: Spec) -> None:
     words = [a.text for a in call.args]
     for index, word in enumerate(words):
         if word in ("-execute", "--execute") and index + 1 < len(words):
-            _statements(call, [call.args[index + 1]], "influx")
+            _statements(call, [call.args[index + 1]])
             return
     verbs = [word for word in words if not word.startswith("-")]
     pair = " ".join(verbs[:2])

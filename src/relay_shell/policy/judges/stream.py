@@ -131,6 +131,7 @@ def _sed_delimited(script: str, at: int, count: int) -> int:
     delimiter = script[at]
     at += 1
     for piece in range(count):
+        bracketed = piece == 0
         while True:
             if at >= len(script):
                 raise _Unknown("unterminated expression")
@@ -140,12 +141,15 @@ def _sed_delimited(script: str, at: int, count: int) -> int:
                 at += 1
             elif char == delimiter:
                 break
-            elif char == "[" and piece == 0:
+            elif char == "[" and bracketed:
                 brackets = _BRACKETS.match(script, at - 1)
-                if brackets and delimiter in brackets.group():
-                    if "\\" in brackets.group():
-                        raise _Unknown("backslash and delimiter inside brackets")
-                    at = brackets.end()
+                if brackets is None:
+                    # None closes further on either; looking again would cost a pass each time.
+                    bracketed = False
+                    continue
+                if delimiter in brackets.group() and "\\" in brackets.group():
+                    raise _Unknown("backslash and delimiter inside brackets")
+                at = brackets.end()
     return at
 
 
@@ -225,19 +229,17 @@ def awk_effects(call: Call, script: str) -> list[tuple[int, str]]:
     printing: int | None = None
     operand = False  # whether a `/` here divides
     previous = ""
+    conditions: list[bool] = []  # for each open parenthesis, whether a statement follows it
     strings: list[str] = []
     while at < len(script):
         if script[at] == "/":
-            regex = _AWK_REGEX.match(script, at)
-            body = regex.group()[1:-1] if regex else ""
-            if operand:
-                # Division, unless the context says otherwise; quotes must not depend on it.
-                if '"' in body or "#" in body:
-                    return [(2, "an awk program that is not understood: `/` before quotes")]
-            elif not regex or "/" in re.sub(r"\\.", "", body):
-                # Whether a slash inside brackets ends the expression differs between awks.
-                return [(2, "an awk program that is not understood: regular expression")]
-            else:
+            if previous in ("length", "getline"):
+                return [(2, f"an awk program that is not understood: `/` behind `{previous}`")]
+            if not operand:
+                regex = _AWK_REGEX.match(script, at)
+                if not regex or "/" in re.sub(r"\\.", "", regex.group()[1:-1]):
+                    # Whether a slash inside brackets ends the expression differs between awks.
+                    return [(2, "an awk program that is not understood: regular expression")]
                 at, operand, previous = regex.end(), True, "/"
                 continue
         match = _AWK_TOKEN.match(script, at)
@@ -255,7 +257,7 @@ def awk_effects(call: Call, script: str) -> list[tuple[int, str]]:
             continue
         if kind == "newline" and previous in (",", "&&", "||", "?", ":"):
             continue
-        previous = text
+        before, previous = previous, text
         if kind == "newline" or text in (";", "}"):
             printing, operand = None, False
             continue
@@ -275,8 +277,12 @@ def awk_effects(call: Call, script: str) -> list[tuple[int, str]]:
             level += 1
             if text == "{":
                 printing = None
+            elif text == "(":
+                conditions.append(before in ("if", "while", "for"))
         elif text in ")]":
             level -= 1
+            if text == ")" and conditions and conditions.pop():
+                operand = False  # a statement begins, so a slash opens an expression
         elif text in ("|", "|&"):
             found.append((2, "an awk program pipes to or from a command"))
             for string in strings[-1:]:
