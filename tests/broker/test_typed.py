@@ -156,6 +156,18 @@ def test_unfinished_input_is_bounded() -> None:
     assert sum(s.size for s in typed._workers["w"].values()) <= module.TEXT
 
 
+def test_what_may_have_to_be_judged_is_bounded() -> None:
+    typed = Typed()
+    big = "x y " * 100_000
+    assert look(typed, big).args["lines"] == [big]
+    for n in range(4):
+        send(typed, f"( echo {n}\n")
+    with pytest.raises(RelayError, match="too much unfinished input"):
+        look(typed, big)
+    lines = look(typed, "( echo 'a' " + "b c " * 1000 + "\n").args["lines"]
+    assert sum(map(len, lines)) <= module.JUDGED
+
+
 def test_other_tools_and_malformed_arguments_pass() -> None:
     typed = Typed()
     args = {"command": "ls"}

@@ -75,6 +75,7 @@ def test_session_input_is_judged_as_the_lines_that_reach_the_shell() -> None:
     assert tier("session_send", text="x\n", lines=["ls\n"], edited=True, program="bash") == 2
     assert tier("session_send", lines=[], edited=True) == 2
     assert tier("session_send", lines=[]) == 1
+    assert tier("session_send", lines=["ls\n" * 10_000, "ls\n" * 10_001]) == 3
     assert tier("session_send", text="ls\n") == 2  # to a program that is not known
     assert tier("session_send", text="!rm\n", program="bash") == 2
     assert tier("session_send", text="l\ts\n", program="bash") == 2

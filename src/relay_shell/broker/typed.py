@@ -18,12 +18,14 @@ from ..wire.errors import RelayError
 
 TOOL = "session_send"
 
-AT_ONCE = 3
+AT_ONCE = 2
 """Messages under way at once to one session; their orders are judged."""
 
-STATES = 64
-READINGS = 8
-"""States of one session, and readings of its input, that are told apart."""
+READINGS = 4
+"""Readings of a session's input that are told apart, for each set of messages under way."""
+
+JUDGED = 256 * 1024
+"""Characters that may have to be judged for one message."""
 
 SESSIONS = 1024
 TEXT = 256 * 1024
@@ -64,6 +66,8 @@ class Look(NamedTuple):
     session: tuple[str, str] | None = None
     version: int = 0
     typed: str = ""
+    states: frozenset[_State] = frozenset()
+    """What the session can be in after it; the call itself is "" there."""
 
 
 class Typed:
@@ -91,16 +95,17 @@ class Typed:
         session = self._workers.get(worker, {}).get(handle)
         if session is None:
             session = _Session()
+        self._check_room(session, handle)
         version = session.version
         lines: set[Line] = set()
-        _close(_with(session.states, ""), {**session.live, "": typed}, lines)
+        states = _close(_with(session.states, ""), {**session.live, "": typed}, lines)
         own = ("program", "pending", "lines", "edited")
         judged = {
             **{name: value for name, value in args.items() if name not in own},
             "lines": sorted({line.text for line in lines if line.text}),
             "edited": any(line.unknown for line in lines),
         }
-        return Look(judged, (worker, handle), version, typed)
+        return Look(judged, (worker, handle), version, typed, states)
 
     def waiting(self, worker: str, tool: str, args: Mapping[str, Any]) -> int:
         """Characters that wait in the session that a call types into."""
@@ -108,6 +113,11 @@ class Typed:
             return 0
         session = self._workers.get(worker, {}).get(str(args.get("session"))[:256])
         return session.size if session is not None else 0
+
+    @staticmethod
+    def _check_room(session: _Session, handle: str) -> None:
+        if len(session.live) >= AT_ONCE:
+            raise RelayError("Busy", reason=f"{AT_ONCE} messages to {handle[:64]} are under way")
 
     def stands(self, look: Look) -> bool:
         """Whether nothing was typed into the session since the look."""
@@ -129,16 +139,18 @@ class Typed:
         sessions = self._workers.setdefault(worker, {})
         session = sessions.get(handle) or _Session()
         room = len(sessions) + (handle not in sessions) <= SESSIONS
-        if len(session.live) >= AT_ONCE:
-            raise RelayError("Busy", reason=f"{AT_ONCE} messages to {handle[:64]} are under way")
-        live = {**session.live, call: look.typed}
-        states = _close(_with(session.states, call), live, set())
+        self._check_room(session, handle)
+        states = frozenset(
+            _State(line, coming - {""} | {call} if "" in coming else coming)
+            for line, coming in look.states
+        )
         size = sum(len(state.line.text) for state in states)
         if not room or size + sum(s.size for s in sessions.values()) > TEXT:
             if not sessions:
                 del self._workers[worker]
             raise RelayError("Busy", reason="too much unfinished input; enter or abandon some")
-        session.states, session.live = states, live
+        session.states = states
+        session.live[call] = look.typed
         session.version += 1
         sessions[handle] = session
         self._calls[call] = look.session
@@ -195,18 +207,21 @@ def _close(states: set[_State], live: Mapping[str, str], lines: set[Line]) -> fr
     """
     reached = set(states)
     waiting = list(states)
+    room = JUDGED
     while waiting:
         state = waiting.pop()
         for call in state.coming:
             judged, left = press(state.line, live[call])
-            lines.update(judged)
+            for line in judged - lines:
+                lines.add(line)
+                room -= len(line.text)
+            if room < 0 and len(lines) > 1:
+                raise RelayError("Busy", reason="too much unfinished input; enter or abandon some")
             for line in left:
                 after = _State(line, state.coming - {call})
                 if after not in reached:
                     reached.add(after)
                     waiting.append(after)
-        if len(reached) > STATES * READINGS:
-            raise RelayError("Busy", reason="too many messages to the session are under way")
     return _bounded(reached)
 
 
