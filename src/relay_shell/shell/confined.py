@@ -72,8 +72,11 @@ class Confined:
             raise RelayError("Enforcement", reason=f"scratch: {error.strerror}") from None
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        """The call's variables, with those that keep readers quiet; the call's own win."""
-        given = {name: value for name, value in env.items() if name not in ("HOME", "TMPDIR")}
+        """The call's variables, with those that keep readers quiet; the call's own win.
+
+        HOME stays: what a reader finds there (~/.ssh, ~/.kube) is part of the answer.
+        """
+        given = {name: value for name, value in env.items() if name != "TMPDIR"}
         made = {**readonly.environment(self.scratch), **given}
         names = directory()
         if names is not None:

@@ -92,13 +92,13 @@ QUERIES: dict[str, Query] = {
         _QUIET,
     ),
     "busctl": Query(
-        _words("list") | {""},
+        _words("list tree introspect") | {""},
         _words(
             """--system --unique --acquired --activatable --show-machine --no-pager --no-legend
             --list -l --full --version -h --help"""
         ),
         _words("--json"),
-        _QUIET,
+        (*_QUIET, "--auto-start=no"),
     ),
     "systemd-analyze": Query(
         _words("time blame critical-chain unit-paths timestamp calendar security") | {""},

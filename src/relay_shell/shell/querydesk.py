@@ -25,7 +25,8 @@ AT_ONCE = 8
 """Questions of one call that are answered at once; more are refused, not queued."""
 
 _FDS = 3
-_REFUSED, _UNAVAILABLE = 77, 69
+_STATUS = {"Denied": 77, "Spawn": 127}
+_UNAVAILABLE = 69
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
@@ -105,7 +106,7 @@ class QueryDesk:
                 cgroup=self._cgroup,
             )
         except RelayError as error:
-            _tell(reply, _REFUSED if error.kind == "Denied" else _UNAVAILABLE, error.message)
+            _tell(reply, _STATUS.get(error.kind, _UNAVAILABLE), error.message)
             return
         children.hold(pid)
         pidfd = os.pidfd_open(pid)

@@ -197,14 +197,12 @@ def limit_resources() -> None:
 def environment(scratch: str) -> dict[str, str]:
     """Variables that keep readers from paging, locking and caching outside scratch."""
     return {
-        "HOME": scratch,
         "TMPDIR": scratch,
         "XDG_CACHE_HOME": os.path.join(scratch, "cache"),
         "PAGER": "cat",
         "SYSTEMD_PAGER": "cat",
         "GIT_PAGER": "cat",
         "MANPAGER": "cat",
-        "LESSSECURE": "1",
         "LESSHISTFILE": "-",
         "GIT_OPTIONAL_LOCKS": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
