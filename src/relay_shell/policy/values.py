@@ -177,6 +177,7 @@ INITIAL: dict[str, Value] = {
         "MACHTYPE",
         "BASH_VERSION",
         "XDG_RUNTIME_DIR",
+        "XDG_SESSION_ID",
         "TMPDIR",
         "LANG",
         "TERM",
