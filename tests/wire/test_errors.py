@@ -29,3 +29,13 @@ def test_missing_field_does_not_hide_the_failure() -> None:
 def test_foreign_error(sent: object) -> None:
     """A peer cannot introduce kinds of its own."""
     assert RelayError.from_wire(sent).kind == "Protocol"
+
+
+def test_seconds_to_wait_travel_with_the_error() -> None:
+    error = RelayError("OverBudget", what="6 calls a minute", seconds=9)
+    assert "retry_after" not in error.as_wire()
+    error.retry_after = 9
+    assert RelayError.from_wire(error.as_wire()).retry_after == 9
+    for odd in (-1, True, "9", 1.5, 2**40):
+        wire = error.as_wire() | {"retry_after": odd}
+        assert RelayError.from_wire(wire).retry_after is None
