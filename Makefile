@@ -51,10 +51,7 @@ check-units: host-tools $(READY) ## verify the units and print their exposure
 	@PYTHONPATH=tests $(PY) -m appliance.check_units
 
 bench: $(READY) ## measure, each figure next to its floor in the same run
-	@for file in $$(grep -l '^if __name__' bench/*.py | grep -v -e bench/host.py -e bench/score.py); do \
-	  name=$$(basename $$file .py); echo "== $$name"; \
-	  PYTHONPATH=src $(PY) -m bench.$$name $(ARGS) || exit 1; \
-	done
+	@PYTHONPATH=src $(PY) -m bench $(ARGS)
 
 score: $(READY) ## score classifier and redaction on the corpora
 	PYTHONPATH=src $(PY) -m bench.score $(ARGS)

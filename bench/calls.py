@@ -11,12 +11,14 @@ import contextlib
 import functools
 import json
 import os
+import tempfile
 from typing import Any
 
 from bench.client import Agent, cpu, floor, rate, summary, timed
 from bench.host import Host, arguments, host
 
 MEGABYTE = 1024 * 1024
+_appended = tempfile.NamedTemporaryFile(prefix="relay-shell-bench-")  # noqa: SIM115
 WORKERS = (b"relay_shell.worker", b"relay-shell-worker")
 
 
@@ -30,8 +32,9 @@ def private(pid: int) -> int:
     return total
 
 
-def workers() -> list[int]:
-    """Process ids of the workers on this host."""
+def workers(path: str) -> list[int]:
+    """Process ids of the workers on this host, without those of another front's socket."""
+    theirs = b"RELAY_SHELL_PATHS_SOCKET="
     found = []
     for name in os.listdir("/proc"):
         if not name.isdecimal():
@@ -39,7 +42,11 @@ def workers() -> list[int]:
         with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
             # The interpreter itself, not systemd-socket-activate, which names it too.
-            if b"python" in words[0] and any(w.endswith(WORKERS) for w in words[1:3]):
+            if not (b"python" in words[0] and any(w.endswith(WORKERS) for w in words[1:3])):
+                continue
+            with open(f"/proc/{name}/environ", "rb") as environ:
+                named = [v for v in environ.read().split(b"\0") if v.startswith(theirs)]
+            if not named or named[0] == theirs + path.encode():
                 found.append(int(name))
     return found
 
@@ -48,19 +55,32 @@ def megabytes(octets: float) -> float:
     return round(octets / 1e6, 2)
 
 
+async def synced() -> None:
+    """The other floor: no command runs before its intent is on the disk."""
+    with open(_appended.name, "ab", buffering=0) as file:
+        file.write(b"x" * 700)
+        os.fdatasync(file.fileno())
+
+
 async def _latency(at: Host, rounds: int, found: dict[str, Any]) -> None:
     agent = await Agent.connect(at.socket)
     await agent.run(command="true")
     # In turns, so that a disturbance of the host meets all of them alike.
-    floors, calls, argvs = [], [], []
+    floors, calls, argvs, syncs = [], [], [], []
     for _ in range(rounds):
         floors += await timed(floor, 4)
+        syncs += await timed(synced, 4)
         calls += await timed(functools.partial(agent.run, command="true"), 4)
         argvs += await timed(functools.partial(agent.run, argv=["true"]), 4)
     found["floor sh -c true, ms"] = summary(floors)
     found["shell_exec true, ms"] = summary(calls)
     found["shell_exec argv true, ms"] = summary(argvs)
-    found["shell_exec / floor"] = round(summary(calls)["p50"] / summary(floors)["p50"], 2)
+    call, least, sync = summary(calls), summary(floors), summary(syncs)
+    found["floor append and fdatasync, ms"] = sync
+    found["shell_exec / floor"] = {key: round(call[key] / least[key], 2) for key in call}
+    found["shell_exec / (floor + fdatasync)"] = {
+        key: round(call[key] / (least[key] + sync[key]), 2) for key in call
+    }
     big = functools.partial(
         agent.run, command="head -c 1048576 /dev/zero | tr '\\0' x", max_output=1048576
     )
@@ -91,11 +111,11 @@ async def _throughput(at: Host, rounds: int, found: dict[str, Any]) -> None:
 
 async def _cost(at: Host, rounds: int, found: dict[str, Any]) -> None:
     """CPU of each of our processes for a call, children not counted."""
-    before = set(workers())
+    before = set(workers(at.socket))
     agent = await Agent.connect(at.socket)
     await agent.run(command="true")
     pids = {"front": at.front, "broker": at.broker}
-    pids["worker"] = next(iter(set(workers()) - before), 0)
+    pids["worker"] = next(iter(set(workers(at.socket)) - before), 0)
     pids = {name: pid for name, pid in pids.items() if pid}
     used = {name: cpu(pid) for name, pid in pids.items()}
     count = max(rounds * 10, 100)
@@ -109,7 +129,7 @@ async def _cost(at: Host, rounds: int, found: dict[str, Any]) -> None:
 async def _memory(at: Host, found: dict[str, Any]) -> None:
     if not at.front:
         return
-    before = set(workers())
+    before = set(workers(at.socket))
     base = private(at.front)
     broker = private(at.broker) if at.broker else 0
     agents: list[Agent] = []
@@ -117,7 +137,7 @@ async def _memory(at: Host, found: dict[str, Any]) -> None:
         while len(agents) < count:
             agents.append(await Agent.connect(at.socket))
             await agents[-1].run(command="true")
-        mine = [pid for pid in workers() if pid not in before]
+        mine = [pid for pid in workers(at.socket) if pid not in before]
         if len(mine) != count:
             raise RuntimeError(f"{len(mine)} workers for {count} connections")
         each = [private(pid) for pid in mine]

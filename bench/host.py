@@ -110,11 +110,12 @@ def _broker() -> None:
     """Be a broker that knows its peers by account alone, as in the standalone program."""
     import socket
 
+    from relay_shell.broker.__main__ import run_on_loop
     from relay_shell.broker.principals import Accounts
     from relay_shell.broker.server import Broker
     from relay_shell.config import load
 
-    async def serve() -> None:
+    async def serve() -> int:
         settings = load("/nonexistent", os.environ)
         broker = Broker(settings, accounts=Accounts.local())
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -122,8 +123,9 @@ def _broker() -> None:
         sock.listen(512)
         broker.listen(sock, "broker")
         await asyncio.get_running_loop().create_future()
+        return 0
 
-    asyncio.run(serve())
+    run_on_loop(serve())
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 from relay_shell.shell import confine
 from relay_shell.shell.cgroup import Groups
 from relay_shell.shell.children import Children
+from relay_shell.shell.confined import Enforcer
 from relay_shell.shell.environment import Account
 from relay_shell.shell.outputs import OutputStore
 from relay_shell.shell.run import Shell
@@ -145,7 +146,8 @@ async def latency(calls: int) -> None:
     groups = Groups.find()
     print("cgroup for each call:", "no" if groups is None else groups.base)
     children, account = Children(groups), Account()
-    shell = Shell(children, OutputStore("bench", {}, "/tmp"), account, {})
+    outputs = OutputStore("bench", {}, "/tmp")
+    shell = Shell(children, outputs, account, {}, Enforcer(account, {}))
     number = 0
 
     async def floor() -> None:
