@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay_shell.broker.judge import Judge, redactor
+from relay_shell.broker.judge import Judge, load_knowledge, redactor
 from relay_shell.broker.principals import Access
 from relay_shell.config.settings import Settings
 from relay_shell.wire.errors import RelayError
@@ -62,3 +63,27 @@ def test_the_redactor_returns_plain_values() -> None:
     shown = redact(value)
     assert "hunter22" not in str(shown) and shown["n"] == [1, None, True]
     assert redact("plain text") == "plain text"
+
+
+def test_command_files_are_read_and_must_be_sound_and_trusted(tmp_path: Path) -> None:
+    place = tmp_path / "commands.d"
+    load_knowledge(place)
+    place.mkdir(mode=0o755)
+    file = place / "ours.toml"
+    file.write_text("[ourtool]\ntier = 0\n")
+    file.chmod(0o644)
+    try:
+        load_knowledge(place)
+        assert judge().decide("shell_exec", {"command": "ls"}, OPEN, []).tier == 0
+        for content, mode, word in (
+            ("[ourtool]\nno_such_key = 1\n", 0o644, "no_such_key"),
+            ("not toml", 0o644, "ours.toml"),
+            ("[ourtool]\ntier = 0\n", 0o666, "chmod go-w"),
+        ):
+            file.write_text(content)
+            file.chmod(mode)
+            with pytest.raises(RelayError, match=word) as caught:
+                load_knowledge(place)
+            assert caught.value.kind == "Config"
+    finally:
+        load_knowledge(tmp_path / "none")

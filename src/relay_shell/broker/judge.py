@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..policy import Mode, RuleError, Rules, Tier, admit, classify_call, rule_texts
+from ..config import trust
+from ..policy import (
+    Mode,
+    RuleError,
+    Rules,
+    SpecError,
+    Tier,
+    admit,
+    classify_call,
+    load_commands,
+    rule_texts,
+)
+from ..policy.knowledge import OPERATOR_DIRECTORY
 from ..policy.toolgroups import GROUP_OF
 from ..wire.errors import RelayError
 from .principals import Access
@@ -43,6 +56,7 @@ class Judge:
 
     def __init__(self, settings: Mapping[str, Any], redact: Callable[[Any], Any]) -> None:
         self.redact = redact
+        load_knowledge()
         # The same reasons come again and again.
         self._told = lru_cache(1024)(lambda reason: str(redact(reason))[:REASON])
         self._disabled = frozenset(settings["tools.disabled"])
@@ -93,6 +107,23 @@ class Judge:
             decision.reasons,
             decision.hint,
         )
+
+
+def load_knowledge(directory: Path = OPERATOR_DIRECTORY) -> None:
+    """Read what the classifier knows of programs, the operator's files included.
+
+    Raises:
+        RelayError: kind Config, for a file that cannot be used or that others can change; what
+            was known before stays.
+    """
+    try:
+        if directory.is_dir():
+            trust.check_directory(directory)
+            for path in sorted(directory.glob("*.toml")):
+                trust.read(path)
+        load_commands(directory)
+    except (OSError, ValueError, SpecError) as error:
+        raise RelayError("Config", reason=f"{directory}: {error}") from None
 
 
 def redactor() -> Callable[[Any], Any]:
