@@ -35,7 +35,7 @@ READY = 5.0
 _ITEMS = 64
 """Items of an array that become fields of their own; journald takes 1024 fields an entry."""
 
-_NAMES = {name: journal_name(name).encode() for name in FIELDS}
+_NAMES = {name: journal_name(name) for name in FIELDS}
 _BUSY = {
     errno.EAGAIN,
     errno.ENOBUFS,
@@ -50,36 +50,35 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 def encode(record: Mapping[str, Any], identifier: str = "relay-shell") -> bytes:
     """One journal entry: MESSAGE, PRIORITY, MESSAGE_ID, and a RELAY_ field for each fact."""
     event = EVENTS[record["event"]]
-    out: list[bytes] = []
-    _field(out, b"MESSAGE", message(record))
-    _field(out, b"PRIORITY", str(event.priority))
-    _field(out, b"MESSAGE_ID", event.message_id)
-    _field(out, b"SYSLOG_IDENTIFIER", identifier)
+    fields = [
+        ("MESSAGE", message(record)),
+        ("PRIORITY", event.priority),
+        ("MESSAGE_ID", event.message_id),
+        ("SYSLOG_IDENTIFIER", identifier),
+    ]
     for name, value in record.items():
-        field = _NAMES[name]
-        kind = type(value)
-        if kind is str:
-            _field(out, field, value)
-        elif kind is int:
-            out.append(b"%b=%d\n" % (field, value))
+        field, kind = _NAMES[name], type(value)
+        if kind is str or kind is int:
+            fields.append((field, value))
         elif kind in (list, tuple) and len(value) <= _ITEMS:
-            for item in value:
-                _field(out, field, item if isinstance(item, str) else _json(item))
+            fields += [(field, item if isinstance(item, str) else _json(item)) for item in value]
         else:
-            _field(out, field, _json(value))
-    return b"".join(out)
+            fields.append((field, _json(value)))
+    text = "".join([f"{field}={value}\n" for field, value in fields])
+    if text.count("\n") == len(fields):
+        return text.encode("utf-8", "backslashreplace")
+    return b"".join([_field(field, str(value)) for field, value in fields])
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
-def _field(out: list[bytes], name: bytes, value: str) -> None:
-    data = value.encode("utf-8", "backslashreplace")
+def _field(name: str, value: str) -> bytes:
+    """A field whose value may hold line feeds, which would end it: those go with their length."""
+    field, data = name.encode(), value.encode("utf-8", "backslashreplace")
     if b"\n" in data:
-        out.append(b"%b\n%b%b\n" % (name, struct.pack("<Q", len(data)), data))
-    else:
-        out.append(b"%b=%b\n" % (name, data))
+        return b"%b\n%b%b\n" % (field, struct.pack("<Q", len(data)), data)
+    return b"%b=%b\n" % (field, data)
 
 
 class Journal:
