@@ -40,6 +40,9 @@ IN_FLIGHT = 1024
 """Requests of a peer handled at once; reading stops until some are answered."""
 
 _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+# As plain numbers: an operation on the enumerations costs as much as the system call.
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_CUT = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
 _BATCH = 64
 
 
@@ -198,9 +201,7 @@ class Link:
             if self.closed or not self._reading:
                 return
             try:
-                packet, ancillary, flags, _ = self.sock.recvmsg(
-                    PAYLOAD + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
-                )
+                packet, ancillary, flags, _ = self.sock.recvmsg(PAYLOAD + 1, _ANCILLARY, _CLOEXEC)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -211,7 +212,7 @@ class Link:
                 self.close(f"{self.peer} closed the link")
                 return
             try:
-                if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                if flags & _CUT:
                     raise RelayError("Protocol", reason="oversized packet")
                 frame = self._decoder.feed(packet)
                 if frame is not None:
