@@ -28,7 +28,11 @@ from relay_shell.wire.errors import RelayError
         "resolvectl status",
         "resolvectl dns eth0",
         "busctl list",
+        "busctl tree org.freedesktop.systemd1",
+        "busctl introspect org.freedesktop.login1 /org/freedesktop/login1",
+        "busctl get-property a.b /a/b a.b.c Name",
         "systemd-analyze blame",
+        "systemd-analyze dump",
     ],
 )
 def test_question_is_admitted(command: str) -> None:

@@ -92,7 +92,7 @@ QUERIES: dict[str, Query] = {
         _QUIET,
     ),
     "busctl": Query(
-        _words("list tree introspect") | {""},
+        _words("list status tree introspect get-property") | {""},
         _words(
             """--system --unique --acquired --activatable --show-machine --no-pager --no-legend
             --list -l --full --version -h --help"""
@@ -101,7 +101,11 @@ QUERIES: dict[str, Query] = {
         (*_QUIET, "--auto-start=no"),
     ),
     "systemd-analyze": Query(
-        _words("time blame critical-chain unit-paths timestamp calendar security") | {""},
+        _words(
+            """time blame critical-chain unit-paths timestamp timespan calendar security
+            dump dot plot condition"""
+        )
+        | {""},
         _words("--system --no-pager --version -h --help -q --quiet"),
         frozenset(),
         _QUIET,
