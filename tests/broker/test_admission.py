@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import os
 import threading
 from itertools import pairwise
@@ -389,9 +390,13 @@ def test_too_many_large_calls_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()
         args = {"command": "true", "stdin": "z" * 1_000_000}
-        found = await asyncio.gather(
-            *(worker.begin(f"k-{n}", args=args) for n in range(8)), return_exceptions=True
-        )
+        # The thread is held, so that calls pile up however slowly their frames arrive.
+        release = threading.Event()
+        office.broker._admission._pool.submit(release.wait, 30)
+        calls = [asyncio.create_task(worker.begin(f"k-{n}", args=args)) for n in range(8)]
+        await until(lambda: sum(call.done() for call in calls) == 6)
+        release.set()
+        found = await asyncio.gather(*calls, return_exceptions=True)
         kinds = {getattr(row, "kind", "allowed") for row in found}
         assert kinds == {"allowed", "Busy"}
         assert "too many large calls" in office.records("deny")[0]["reasons"][0]
