@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from .. import generated
 from .events import EVENTS
 from .record import FIELDS, VERSION, WRITTEN, journal_name
 from .verify import KINDS, NOTES
@@ -152,22 +150,7 @@ FILES: dict[str, Callable[[], str]] = {
 
 def main(argv: list[str] | None = None) -> int:
     """Write the files, or with --check only name those that are out of date (exit status 1)."""
-    parser = argparse.ArgumentParser(prog="python -m relay_shell.evidence.generate")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[3])
-    args = parser.parse_args(argv)
-    stale = 0
-    for name, make in FILES.items():
-        path: Path = args.root / name
-        text = make()
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        print(f"{name}: {'is out of date' if args.check else 'written'}", file=sys.stderr)
-        if not args.check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return 1 if args.check and stale else 0
+    return generated.main(FILES, "python -m relay_shell.evidence.generate", argv)
 
 
 if __name__ == "__main__":
