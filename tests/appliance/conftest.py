@@ -50,9 +50,13 @@ def boot(host: None) -> Iterator[Callable[..., Machine]]:
             machine.destroy()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vm(host: None) -> Iterator[VM]:
-    """A booted virtual machine with the package installed and its socket enabled."""
+    """A booted virtual machine with the package installed and its socket enabled.
+
+    It ends with its module: later tests make their process a subreaper, and end every child that
+    belongs to no call of theirs.
+    """
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("not installed: qemu-system-x86_64")
     with VM(package.installed("vm"), memory=1024) as machine:

@@ -1,7 +1,7 @@
 """Debian 13 with its own kernel under qemu, emulated: slow, but what it says of the kernel is true.
 
 A container shares the host's kernel, and often has no memory, pids and cpu controllers; a virtual
-machine has them. Booting takes about a minute, so a test session boots one (fixture `vm`).
+machine has them. Booting takes about a minute, so a test module boots one (fixture `vm`).
 """
 
 from __future__ import annotations
