@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from broker.office import Office, records_of, story, until
-from relay_shell.broker import admission as admission_module
+from relay_shell.broker import preparation
 from relay_shell.broker.judge import Judge
 from relay_shell.evidence import canonical
 
@@ -384,14 +384,14 @@ def test_costly_commands_are_judged_away_from_the_loop(
 
 
 def test_too_many_large_calls_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission_module, "LARGE_EACH", 2)
+    monkeypatch.setattr(preparation, "LARGE_EACH", 2)
 
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()
         args = {"command": "true", "stdin": "z" * 1_000_000}
         # The thread is held, so that calls pile up however slowly their frames arrive.
         release = threading.Event()
-        office.broker._admission._pool.submit(release.wait, 30)
+        office.broker._admission._preparation._pool.submit(release.wait, 30)
         calls = [asyncio.create_task(worker.begin(f"k-{n}", args=args)) for n in range(8)]
         await until(lambda: sum(call.done() for call in calls) == 6)
         release.set()

@@ -13,9 +13,10 @@ from ..wire.errors import RelayError
 from ..wire.link import Link, RequestHandler
 from ..wire.messages import VERSION
 from . import arguments, peer
-from .admission import Admission, repeated
+from .admission import Admission
 from .calls import LiveCall
 from .history import History
+from .outcomes import repeated
 from .peer import Peer, PeerError
 from .state import State
 from .workers import Worker

@@ -1,0 +1,127 @@
+"""Outcomes of calls: how each one that was admitted ended, recorded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from ..evidence.errors import EvidenceError
+from ..wire.errors import RelayError
+from .calls import STATUSES, LiveCall
+from .idempotency import Replays
+from .state import State
+from .typed import Typed
+from .workers import Worker
+
+Body = dict[str, Any]
+
+ENDED = 4096
+"""Calls whose end is remembered, for a worker that lost its link before the answer."""
+
+_OUTCOME = ("exit", "signal", "sha256", "bytes", "truncated", "cpu_ms", "mem_peak", "survivors")
+
+
+class Outcomes:
+    """Ends calls."""
+
+    def __init__(self, state: State, typed: Typed, replays: Replays) -> None:
+        self._state = state
+        self._typed = typed
+        self._replays = replays
+        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def known(self, worker: str, call: str) -> bool:
+        """Whether a call of this worker has ended here."""
+        return (worker, call) in self._ended
+
+    def end(self, worker: Worker, body: Body) -> Body:
+        """Record how a call ended.
+
+        Raises:
+            RelayError: EvidenceUnavailable, if the outcome could not be written yet; it waits in
+                memory. Protocol, for a status that no worker may use.
+        """
+        state = self._state
+        if body["status"] not in STATUSES:
+            raise RelayError("Protocol", reason=f"end: no such status {body['status']!r}")
+        error = body.get("error")
+        facts: Body = {name: body[name] for name in _OUTCOME if name in body}
+        facts["duration_ms"] = body["duration_ms"]
+        facts["error"] = str(state.judge.redact(error)) if error else None
+        call = state.calls.find(body["call"])
+        if call is None and self.known(worker.id, body["call"]):
+            # The worker did not hear the first answer.
+            return {}
+        if call is None or call.worker != worker.id:
+            # The call was given up as interrupted, or never began: say what is claimed of it.
+            state.floods.record(
+                f"worker {worker.id}",
+                event="note",
+                call_id=body["call"],
+                principal=worker.principal,
+                **worker.facts(),
+                status=body["status"],
+                what="late-end",
+                **facts,
+            )
+            return {}
+        state.calls.remove(call)
+        self._typed.end(call.id, typed=True if body["status"] == "ok" else None)
+        state.budgets.charge(call.principal, body.get("cpu_ms"), body.get("bytes"))
+        self._replays.ended(call.id, {"status": body["status"], **facts})
+        self._ended[worker.id, call.id] = None
+        if len(self._ended) > ENDED:
+            self._ended.popitem(last=False)
+        state.changed()
+        if call.aborted and facts["error"] is None:
+            facts["error"] = call.aborted
+        try:
+            state.trail.append(event="outcome", **call.facts, status=body["status"], **facts)
+        except EvidenceError as trouble:
+            failure = RelayError("EvidenceUnavailable", reason=trouble.message)
+            failure.message = f"the outcome waits in the broker's memory; {trouble.message}"
+            raise failure from None
+        return {}
+
+    def interrupted(self, call: LiveCall, reason: str) -> None:
+        """Record that a call ended with its worker, in a way that nobody saw."""
+        if self._state.calls.remove(call):
+            self._typed.end(call.id, typed=None)
+            self._replays.ended(call.id, {"status": "interrupted", "error": reason})
+            self._state.trail.note(
+                event="interrupted",
+                **call.facts,
+                status="interrupted",
+                duration_ms=round(call.seconds() * 1000),
+                error=reason,
+            )
+            self._state.changed()
+
+    def never_ran(self, call: LiveCall, reason: str) -> None:
+        """Record that an admitted call did not run after all."""
+        self._typed.end(call.id, typed=False)
+        self._replays.never_ran(call.id)
+        self._state.trail.note(
+            event="outcome", **call.facts, status="cancelled", error=f"nothing ran: {reason}"
+        )
+
+
+def repeated(facts: Body) -> Body:
+    """What the outcome record repeats of an intent's facts."""
+    names = (
+        "call_id",
+        "conn",
+        "principal",
+        "client",
+        "uid",
+        "pid",
+        "unit",
+        "posture",
+        "worker",
+        "tool",
+        "tier",
+        "mode",
+        "enforcement",
+        "request_id",
+    )
+    return {name: facts[name] for name in names if facts.get(name) is not None}
