@@ -1,0 +1,63 @@
+"""The record and what seals it."""
+
+from __future__ import annotations
+
+from ..setting import BROKER, KIB, MIB, Setting, choice, integer
+
+ROWS: tuple[Setting, ...] = (
+    choice(
+        "evidence.journal",
+        ("spool", "block", "continue"),
+        (BROKER,),
+        True,
+        "What to do while journald does not take records. spool: keep them in memory up to "
+        "spool_bytes, then count what is lost. block: no call runs until journald takes them. "
+        "continue: count what is lost. The file is written in every case.",
+    ),
+    integer(
+        "evidence.spool_bytes",
+        16 * MIB,
+        64 * KIB,
+        1024 * MIB,
+        "bytes",
+        (BROKER,),
+        "Memory for journal records that wait for journald.",
+    ),
+    integer(
+        "evidence.args_bytes",
+        4096,
+        256,
+        256 * KIB,
+        "bytes",
+        (BROKER,),
+        "Length of the redacted arguments in a record; size and SHA-256 of the full ones are "
+        "always there.",
+    ),
+    integer(
+        "evidence.checkpoint_records",
+        1000,
+        1,
+        1_000_000,
+        "",
+        (BROKER,),
+        "Records after which a signed checkpoint is written.",
+    ),
+    integer(
+        "evidence.checkpoint_seconds",
+        60,
+        1,
+        86400,
+        "s",
+        (BROKER,),
+        "Time after which a signed checkpoint covers a new record.",
+    ),
+    integer(
+        "evidence.heartbeat_seconds",
+        300,
+        0,
+        86400,
+        "s",
+        (BROKER,),
+        "A heartbeat is recorded after this long without any record, so that a gap shows; 0 never.",
+    ),
+)
