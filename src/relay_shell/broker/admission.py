@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -28,8 +27,6 @@ from .principals import Access
 from .state import State
 from .typed import Typed
 from .workers import Worker
-
-logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from .characters import check_characters
 from .core import Judge
 from .environment import assigned
 from .knowledge import Knowledge, current
 from .limits import MAX_REASONS, MAX_TEXT, Budget, OverBudget, Unresolvable
 from .model import Node, Tier, Verdict
-from .parser import check_characters
 from .values import Arg, Input, Scope, Value, known
 
 _SHELLS = frozenset(("bash", "sh", "dash", "ash", "ksh", "mksh", "zsh", "rbash"))

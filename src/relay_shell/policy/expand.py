@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
+from .characters import is_brace, is_glob
 from .limits import MAX_WORDS, Budget, OverBudget, Unresolvable
 from .syntax import Arithmetic, Literal, Parameter, Part, Process, Substitution, Word
 from .values import ANYTHING, NUMBER, Arg, Scope, Value
-from .words import is_brace, is_glob
 
 Run = Callable[[Part], Value]
 _MARK = 0xD800  # a lone surrogate stands for a part that braces cannot look into

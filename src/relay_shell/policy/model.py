@@ -112,3 +112,9 @@ class Decision:
     enforcement: Enforcement
     reasons: tuple[str, ...]
     hint: str = ""
+
+
+def group(kind: str, source: str, nodes: list[Node], *reasons: str) -> Node:
+    """A node over others, as bad as its worst."""
+    tier = max([node.tier for node in nodes], default=Tier.READ_ONLY)
+    return Node(source[:400].strip(), kind, tier, reasons, tuple(nodes))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from . import paths
-from .core import Call
+from .call import Call
 from .model import Tier
 from .options import Parsed, parse_options
 from .spec import Option, Spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .characters import decode_ansi, is_brace, is_glob
 from .limits import MAX_DEPTH, Budget, OverBudget, Unresolvable
 from .syntax import Arithmetic, Block, Literal, Parameter, Part, Process, Substitution, Word
 
@@ -19,71 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POSITIONAL = re.compile(r"[0-9]+|[@*#?$!-]")
 _SPECIAL = frozenset("@*#?-$!0123456789")
 _BLANK_OR_META = frozenset(" \t\n;&|<>()")
-_OPERATORS: tuple[str, ...] = (
-    ":-",
-    ":=",
-    ":?",
-    ":+",
-    "##",
-    "%%",
-    "//",
-    "/#",
-    "/%",
-    "^^",
-    ",,",
-    "-",
-    "=",
-    "?",
-)
-_OPERATORS += ("+", "#", "%", "/", "^", ",", ":", "@")
-_ESCAPES = {"a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r"}
-_ESCAPES |= {"t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"', "?": "?"}
-_ANSI = re.compile(
-    r"\\(?:([abeEfnrtv\\'\"?])|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})"
-    r"|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|c(.)|(.))",
-    re.DOTALL,
-)
-
-
-def is_glob(text: str) -> bool:
-    """Whether unquoted text may match file names."""
-    if "*" in text or "?" in text:
-        return True
-    opening = text.find("[")
-    return opening >= 0 and text.find("]", opening + 1) >= 0
-
-
-def is_brace(text: str) -> bool:
-    """Whether unquoted text may hold a brace expansion."""
-    return "{" in text and "}" in text and ("," in text or ".." in text)
-
-
-def decode_ansi(text: str, position: int) -> str:
-    """The value of `$'...'` content.
-
-    Raises:
-        Unresolvable: for bytes above 127 and control escapes, whose value depends on locale.
-    """
-
-    def replace(match: re.Match[str]) -> str:
-        simple, hexa, low, high, octal, control, other = match.groups()
-        if simple:
-            return _ESCAPES[simple]
-        if hexa or octal:
-            code = int(hexa, 16) if hexa else int(octal, 8) & 0xFF
-            if not 0 < code < 128:
-                raise Unresolvable("byte escape outside ASCII in $'...'", position)
-            return chr(code)
-        if low or high:
-            code = int(low or high, 16)
-            if not 0 < code < 0x110000 or 0xD800 <= code < 0xE000:
-                raise Unresolvable("invalid Unicode escape in $'...'", position)
-            return chr(code)
-        if control:
-            raise Unresolvable("control escape in $'...'", position)
-        return "\\" + other
-
-    return _ANSI.sub(replace, text)
+_OPERATORS = tuple(":- := :? :+ ## %% // /# /% ^^ ,, - = ? + # % / ^ , : @".split())
 
 
 class WordScanner:

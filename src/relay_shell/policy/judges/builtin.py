@@ -13,7 +13,7 @@ from ..spec import Spec
 from ..values import ANYTHING, NUMBER, Arg, Value, known
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
@@ -130,7 +130,7 @@ def judge_eval(call: Call, spec: Spec) -> None:
         if args and args[0].exact:
             call.run(args)
         return
-    call.judge._deeper()
+    call.judge.deeper()
     node, call.output = call.judge.text(" ".join(arg.text for arg in args))
     call.judge.depth -= 1
     call.children.append(node)
@@ -283,7 +283,7 @@ def judge_let(call: Call, spec: Spec) -> None:
     for arg in call.args:
         doubt = "arithmetic that is known only when it runs"
         if arg.exact:
-            doubt = text_doubt(arg.text, call.judge.scope, call.judge._expander([]))
+            doubt = text_doubt(arg.text, call.judge.scope, call.judge.expander([]))
         if doubt:
             call.add(2, doubt)
     call.output = Value("")

@@ -16,7 +16,7 @@ from ..programs import judge_options
 from ..values import Arg
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 _REMOVES = {

@@ -10,7 +10,7 @@ from ..programs import judge_options
 from ..values import Arg, Input, known
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 # find(1): tests and global options by the number of words they take.

@@ -14,7 +14,7 @@ from ..spec import Spec, declarations
 from ..values import Arg
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
 
 _GLOBAL = Spec(
     "git",

@@ -10,7 +10,7 @@ from ..programs import by_spec, judge_options
 from ..values import Value, known
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 

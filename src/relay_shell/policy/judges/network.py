@@ -11,7 +11,7 @@ from ..spec import Spec, declarations
 from ..values import Arg, known
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
 
 _IP_GLOBAL = re.compile(
     r"-(?:4|6|0|B|M|s|stats|statistics|d|details|h|human|human-readable|iec|o|oneline|r|resolve|c"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..values import Arg
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 _GPG_READ = re.compile(

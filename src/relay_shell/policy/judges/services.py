@@ -9,7 +9,7 @@ from ..options import parse_options
 from ..programs import by_spec, judge_options
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 

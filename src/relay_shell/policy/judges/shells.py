@@ -8,7 +8,7 @@ from ..options import parse_options
 from ..values import Arg, Input
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 

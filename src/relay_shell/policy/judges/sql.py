@@ -10,7 +10,7 @@ from ..programs import judge_options
 from ..values import Arg
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 _MAX_SQL = 4096

@@ -9,7 +9,7 @@ from ..programs import by_spec
 from ..values import NUMBER, Value
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 

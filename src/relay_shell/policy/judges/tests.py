@@ -11,7 +11,8 @@ from ..model import Tier
 from ..values import Arg, Value
 
 if TYPE_CHECKING:
-    from ..core import Call, Judge
+    from ..call import Call
+    from ..core import Judge
     from ..spec import Spec
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+")
@@ -30,7 +31,7 @@ def judge_test(call: Call, spec: Spec) -> None:
 
 def judge_conditional(judge: Judge, args: list[Arg]) -> tuple[Tier, tuple[str, ...]]:
     """`[[ ]]`: both sides of a numeric comparison are evaluated as arithmetic."""
-    expander = judge._expander([])
+    expander = judge.expander([])
     for index, arg in enumerate(args):
         if not arg.exact:
             continue

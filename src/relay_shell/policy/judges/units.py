@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..programs import by_spec
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 _READING = {

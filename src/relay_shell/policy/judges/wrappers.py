@@ -11,7 +11,7 @@ from ..programs import judge_options
 from ..values import ANYTHING, Arg, Input, known
 
 if TYPE_CHECKING:
-    from ..core import Call
+    from ..call import Call
     from ..spec import Spec
 
 _ASSIGN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
