@@ -39,6 +39,9 @@ VERIFY_STATUS: dict[str, int] = {
 }
 """Exit status of `audit verify` by its first failure (evidence.verify.KINDS)."""
 
+JOBS = 64
+"""Most processes that read at once."""
+
 
 def add_options(parser: Parser) -> None:
     """Declare the options."""
@@ -64,6 +67,20 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--machine", default="", metavar="ID", help="host in DIR that wrote the record (machine-id)"
     )
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=0,
+        metavar="N",
+        help="processes that read large files (default: one for each processor)",
+    )
+
+
+def _jobs(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= JOBS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {JOBS}")
+    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError:
         pass
     rotated = args.segment is None
-    report = verify_chain(path, rotated=rotated, keys=_keys(args.key, path))
+    jobs = args.jobs or min(len(os.sched_getaffinity(0)), JOBS)
+    report = verify_chain(path, rotated=rotated, keys=_keys(args.key, path), jobs=jobs)
     report.findings.extend(_copies(args, path, rotated))
     failed = [finding for finding in report.findings if finding.fails]
     status = VERIFY_STATUS[failed[0].kind] if failed else 0

@@ -47,6 +47,11 @@ def open_file(path: Path) -> IO[bytes]:
     return path.open("rb") if opener is None else opener(path, "rb")
 
 
+def plain(path: Path) -> bool:
+    """Whether a segment is not compressed."""
+    return path.suffix not in _OPENERS
+
+
 def segments(path: Path) -> list[Path]:
     """The files of the record at `path`, oldest first, the active one last.
 
@@ -125,7 +130,7 @@ def lines_backwards(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def seekable(path: Path) -> IO[bytes]:
     """A segment opened so that it can be read backwards; a compressed one is unpacked first."""
     file = open_file(path)
-    if path.suffix not in _OPENERS:
+    if plain(path):
         return file
     with file:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)

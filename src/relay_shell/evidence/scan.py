@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .chain import link, parse
-from .events import EVENTS
 from .record import GENESIS, MAX_LINE
+from .runs import Run, follow
 
 if TYPE_CHECKING:
     from .signing import Keys
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024
+"""Bytes that are looked at together: what fits the processor's cache is faster."""
+
 _CLAIM = re.compile(
     rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),.*"prev":"([0-9a-f]{64})","chain":"([0-9a-f]{64})"\}$'
 )
@@ -23,16 +25,8 @@ _TORN = b'"event":"torn"'
 _BACK = timedelta(seconds=1)
 """Steps back that a clock in step with others makes unnoticed."""
 
-_STEP = timedelta(minutes=1)
-_SUFFIX = len('","chain":"') - 1 + 64 + len('"}')
-# From the beginning of the time in a line to the event's first letter, and which letters begin
-# the name of an event that says something of the record itself.
-_FROM, _TO = 72, 84
-_PLAIN = {
-    b'","event":"%b' % name[:1].encode(): None
-    for name in EVENTS
-    if not {other for other in EVENTS if other[0] == name[0]} & {"checkpoint", "heartbeat", "start"}
-}
+_DAY = 86400
+"""Seconds of the longest promise of a next heartbeat, as the settings bound it."""
 
 
 class Report(Protocol):
@@ -57,67 +51,83 @@ class Scan:
         self.checkpoints = self.sealed = 0
         self._unknown = 0
         self._region = 0
+        self._cut = False
+        """Whether what was judged last is the beginning of a line that goes on."""
         self._hash = hashlib.sha256()
         self._start = ("", 0)
         self._stamp = self._bound = b""
         self._promise = 0
 
-    def stream(self, stream: IO[bytes]) -> None:
-        """Read a file to its end. A line over the bound comes in pieces, so memory is bounded."""
-        self.number = 0
-        rest = b""
-        while chunk := stream.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
+    def begin(self, path: str) -> None:
+        """What comes is of this file."""
+        self.path, self.number, self._cut = path, 0, False
+
+    def stream(self, stream: IO[bytes], size: int = -1) -> None:
+        """Read on in a file, to its end or so many bytes, which end with a line.
+
+        A line over the bound comes in pieces, so memory is bounded.
+        """
+        pieces: list[bytes] = []
+        held = 0
+        while chunk := stream.read(min(_CHUNK, size) if size >= 0 else _CHUNK):
+            size -= len(chunk) if size >= 0 else 0
+            if b"\n" not in chunk:
+                pieces.append(chunk)
+                held += len(chunk)
+                if held > MAX_LINE:
+                    self._judge(b"".join(pieces), whole=False)
+                    pieces, held = [], 0
+                continue
+            *lines, rest = b"".join((*pieces, chunk)).split(b"\n")
             self._lines(lines)
-            if len(rest) > MAX_LINE:
-                self._judge(rest, whole=False)
-                rest = b""
-        if rest:
-            self._judge(rest, whole=False)
+            pieces, held = [rest] if rest else [], len(rest)
+        if pieces:
+            self._judge(b"".join(pieces), whole=False)
 
     def _lines(self, lines: list[bytes]) -> None:
         """Take the lines that follow each other as the writer wrote them; judge the others."""
-        # This loop is the speed of a verification: locals, no calls but the digest's.
-        sha256 = hashlib.sha256
-        seq, chain = self.seq, self.chain.encode()
-        stamp, bound = self._stamp, self._bound
-        taken = size = 0
-        for line in lines:
-            if not self._region:
-                head = b'{"v":1,"seq":%d,"ts":"' % (seq + 1)
-                value = sha256(chain + line[:-_SUFFIX] + b"}").hexdigest().encode()
-                tail = b',"prev":"%b","chain":"%b"}' % (chain, value)
-                if chain and line.startswith(head) and line.endswith(tail):
-                    at = len(head)
-                    now = line[at : at + 26]
-                    if stamp <= now < bound and line[at + _FROM : at + _TO] in _PLAIN:
-                        seq, chain, stamp = seq + 1, value, now
-                        taken += 1
-                        size += len(line) + 1
-                        continue
-            self._take(seq, chain, stamp, taken, size)
-            taken = size = 0
-            self._judge(line, whole=True)
-            seq, chain = self.seq, self.chain.encode()
-            stamp, bound = self._stamp, self._bound
-        self._take(seq, chain, stamp, taken, size)
+        at, end = 0, len(lines)
+        if self._cut or len(lines[0]) >= MAX_LINE:
+            self._judge(lines[0], whole=True)
+            at = 1
+        while at < end:
+            if self.chain and not self._region:
+                state = self.seq, self.chain.encode(), self._stamp, self._bound
+                run = follow(lines, at, *state)
+                if run is not None:
+                    self._take(run)
+                    at += run.lines
+                    continue
+            self._judge(lines[at], whole=True)
+            at += 1
 
-    def _take(self, seq: int, chain: bytes, stamp: bytes, taken: int, size: int) -> None:
-        if taken:
-            self.seq, self.chain, self._stamp = seq, chain.decode(), stamp
-            self.records += taken
-            self.number += taken
-            self.bytes += size
+    def take(self, run: Run) -> bool:
+        """Take lines that somebody else has read with `follow`; whether they fit in here."""
+        here = self.seq, self.chain.encode(), self._stamp
+        if self._region or here != (run.seq, run.chain, run.stamp) or run.until >= self._bound:
+            return False
+        self._take(run)
+        return True
+
+    def _take(self, run: Run) -> None:
+        self.seq += run.lines
+        self.chain, self._stamp = run.last.decode(), run.until
+        self.records += run.lines
+        self.number += run.lines
+        self.bytes += run.size
 
     def _judge(self, data: bytes, *, whole: bool) -> None:
-        """Judge one line, without its line feed; `whole` if it had one."""
-        self.number += 1
+        """Judge one line, without its line feed, or a piece of one; `whole` if it ended in one."""
+        if not self._cut:
+            self.number += 1
+        fits = whole and not self._cut and len(data) < MAX_LINE
+        self._cut = not whole
         self.bytes += len(data) + whole
-        found = link(data) if whole else None
+        found = link(data) if fits else None
         if found is not None:
             seq, prev, chain = found.seq, found.prev, found.chain
         else:
-            claim = _CLAIM.match(data) if whole else None
+            claim = _CLAIM.match(data) if fits else None
             if claim is None:
                 if not self._region:
                     self._start = (self.path, self.number)
@@ -170,9 +180,9 @@ class Scan:
     def _read(self, record: dict[str, Any], seq: int, prev: str) -> None:
         event = record.get("event")
         self._clock(str(record.get("ts", "")), seq, event == "start")
-        if event == "heartbeat":
-            seconds = _facts(record).get("seconds")
-            self._promise = seconds if type(seconds) is int else 0
+        promise = promised(record)
+        if promise is not None:
+            self._promise, self._bound = promise, b""
         elif event == "checkpoint":
             self._checkpoint(_facts(record), seq, prev)
 
@@ -193,7 +203,7 @@ class Scan:
             self.sealed = seq - 1
 
     def _clock(self, ts: str, seq: int, start: bool) -> None:
-        now, before = _moment(ts), _moment(self._stamp.decode("ascii", "replace"))
+        now, before = moment(ts), moment(self._stamp.decode("ascii", "replace"))
         if now is None:
             return
         if before is not None:
@@ -201,10 +211,10 @@ class Scan:
             if gone < -_BACK:
                 text = f"by {-gone} before record {seq}"
                 self._report("clock", self.number, seq, text)
-            elif self._promise and not start and gone > timedelta(seconds=2 * self._promise + 60):
+            elif self._promise and not start and gone > patience(self._promise):
                 self._report("silence", self.number, seq, f"{gone} before record {seq}")
         self._stamp = ts[:26].encode("ascii", "replace")
-        self._bound = (now + _STEP).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        self._bound = bound(now, self._promise)
 
     def finish(self) -> None:
         """Report what only the end shows."""
@@ -222,11 +232,30 @@ def _facts(record: dict[str, Any]) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _moment(ts: str) -> datetime | None:
+def patience(promise: int) -> timedelta:
+    """The longest silence after a heartbeat that promised the next in so many seconds."""
+    return timedelta(seconds=2 * promise + 60)
+
+
+def bound(now: datetime, promise: int) -> bytes:
+    """From which time on a record is judged by the clock, after one of this time."""
+    return (now + patience(promise)).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+
+def promised(record: dict[str, Any]) -> int | None:
+    """Seconds in which a heartbeat promises the next, 0 for never; None if it is none."""
+    if record.get("event") != "heartbeat":
+        return None
+    seconds = _facts(record).get("seconds")
+    return min(max(seconds, 0), _DAY) if type(seconds) is int else 0
+
+
+def moment(ts: str) -> datetime | None:
+    """The time in a record, None if it is none that can be reckoned with."""
     # An edited time may parse with a zone, or be the last one that there is.
     if not _TIME.match(ts):
         return None
     try:
-        return min(datetime.fromisoformat(ts[:26]), datetime.max - _STEP)
+        return min(datetime.fromisoformat(ts[:26]), datetime.max - patience(_DAY))
     except ValueError:
         return None

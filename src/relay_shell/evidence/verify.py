@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import open_file, segments
+from .files import open_file, plain, segments
 from .scan import Scan
 from .signing import Keys
+from .survey import read
 
 KINDS: dict[str, str] = {
     "missing": "there is no record",
@@ -90,7 +91,7 @@ class Report(NamedTuple):
 
 
 def verify_chain(
-    path: str | os.PathLike[str], *, rotated: bool = True, keys: Keys | None = None
+    path: str | os.PathLike[str], *, rotated: bool = True, keys: Keys | None = None, jobs: int = 1
 ) -> Report:
     """Verify the record at `path`, its rotated files included.
 
@@ -101,11 +102,12 @@ def verify_chain(
         rotated: False verifies the one file alone.
         keys: those that may sign checkpoints. Without any, a checkpoint is a failure, for what
             cannot be checked is not taken for checked; without checkpoints, so are the keys.
+        jobs: processes that read large files at once; what is found is the same.
     """
     active = Path(path)
     for _ in range(_TRIES):
         before = identities(active) if rotated else []
-        report = _verify(active, rotated, keys)
+        report = _verify(active, rotated, keys, jobs)
         if report.whole or not rotated or identities(active) == before:
             break
     return report
@@ -119,7 +121,7 @@ def identities(path: Path) -> list[tuple[str, int]]:
         return []
 
 
-def _verify(active: Path, rotated: bool, keys: Keys | None) -> Report:
+def _verify(active: Path, rotated: bool, keys: Keys | None, jobs: int) -> Report:
     found: list[Finding] = []
     place = str(active)
 
@@ -136,9 +138,12 @@ def _verify(active: Path, rotated: bool, keys: Keys | None) -> Report:
     if not active.exists():
         report("missing", 0, 0)
     for file in files:
-        place = scan.path = str(file)
+        place = str(file)
+        scan.begin(place)
         try:
             with open_file(file) as stream:
+                if jobs > 1 and plain(file):
+                    read(scan, stream, jobs)
                 scan.stream(stream)
         except (OSError, EOFError, lzma.LZMAError) as error:
             report("unreadable", scan.number, 0, _why(error))
