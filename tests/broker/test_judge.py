@@ -87,3 +87,14 @@ def test_command_files_are_read_and_must_be_sound_and_trusted(tmp_path: Path) ->
             assert caught.value.kind == "Config"
     finally:
         load_knowledge(tmp_path / "none")
+
+
+def test_the_operators_shell_reads_the_text_whatever_the_call_says() -> None:
+    command = {"command": "ls -l /srv", "shell": "bash"}
+    for shell, tier in (("/bin/bash", 0), ("/bin/dash", 0), ("/usr/bin/fish", 2)):
+        found = Judge(Settings({"worker.shell": shell}), redactor())
+        assert found.decide("shell_exec", command, OPEN, []).tier == tier
+    zsh = Judge(Settings({"worker.shell": "/usr/bin/zsh", "policy.mode": "guarded"}), redactor())
+    guarded = Access("guarded", 3, ("*",))
+    refused = zsh.decide("shell_exec", {"command": "ls =id(e:'touch /x':)"}, guarded, [])
+    assert not refused.allowed and refused.tier == 2

@@ -114,3 +114,40 @@ def test_an_unknown_tool_is_the_worst() -> None:
     verdict = classify_call("frobnicate", {})
     assert verdict.tier == Tier.IRREVERSIBLE
     assert "unknown tool" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "tier"),
+    [
+        ("[[ -e /etc/fstab ]] && df -h", 0),
+        ("#!/bin/bash\n[[ -e /etc/fstab ]] && df -h", 0),
+        ("#!/usr/bin/env bash\ndf -h", 0),
+        ("#!/bin/bash -eu\ndf -h", 0),
+        ("#!/bin/sh\n[[ -e /etc/fstab ]] && df -h", 2),
+        ("#!/bin/bash /srv/other\ndf -h", 2),
+        ("#!/bin/bash --rcfile=/srv/other\ndf -h", 2),
+        ("#!/srv/bin/bash\ndf -h", 2),
+        ("#!/usr/bin/env -S bash -x\ndf -h", 2),
+        ("#!/usr/bin/env -S bash -x\nrm -rf /srv", 3),
+        ("#!/bin/bash -l\nrm -rf /srv", 3),
+        ("#!\ndf -h", 2),
+    ],
+)
+def test_a_script_is_read_as_its_interpreter_reads_it(script: str, tier: int) -> None:
+    assert int(classify_call("shell_script", {"script": script}).tier) == tier
+
+
+@pytest.mark.parametrize("tool", ["shell_exec", "shell_read", "shell_spawn"])
+@pytest.mark.parametrize(
+    ("shell", "tier"),
+    [("/bin/bash", 0), ("/bin/sh", 2), ("/bin/dash", 2), ("/usr/bin/zsh", 2), ("/bin/fish", 2)],
+)
+def test_text_is_read_as_the_shell_reads_it(tool: str, shell: str, tier: int) -> None:
+    args = {"command": "cat <<< $'it\\'s'", "shell": shell}
+    assert int(classify_call(tool, args).tier) == tier
+
+
+def test_a_shell_that_is_not_known_still_shows_what_is_lost() -> None:
+    assert classify_call("shell_exec", {"command": "rm -rf /", "shell": "/bin/fish"}).tier == 3
+    typed = {"lines": ["rm -rf /"], "shell": "/usr/bin/zsh"}
+    assert classify_call("session_send", typed).tier == 3

@@ -59,6 +59,7 @@ class Judge:
         load_knowledge()
         # The same reasons come again and again.
         self._told = lru_cache(1024)(lambda reason: str(redact(reason))[:REASON])
+        self._shell: str = settings["worker.shell"]
         self._disabled = frozenset(settings["tools.disabled"])
         try:
             self._rules = Rules(settings["policy.deny"], settings["policy.allow"], file="policy")
@@ -76,6 +77,8 @@ class Judge:
         self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
     ) -> Judgement:
         """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order."""
+        # Which shell reads the text is the operator's setting, never an argument.
+        args = {**args, "shell": self._shell}
         verdict = classify_call(tool, args)
         group = GROUP_OF.get(tool, "")
         if group in self._disabled:

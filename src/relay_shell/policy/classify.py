@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from .characters import check_characters
-from .core import Judge
+from .core import TRUSTED_DIRECTORIES, Judge
 from .environment import assigned
 from .knowledge import Knowledge, current
 from .limits import MAX_REASONS, MAX_TEXT, Budget, OverBudget, Unresolvable
@@ -13,6 +14,7 @@ from .model import Node, Tier, Verdict
 from .values import Arg, Input, Scope, Value, known
 
 _SHELLS = frozenset(("bash", "sh", "dash", "ash", "ksh", "mksh", "zsh", "rbash"))
+_STRICT = re.compile(r"-[efuvx]+")
 INTERNAL = "the classifier failed"
 READS = "every command in it only reads"
 
@@ -70,24 +72,41 @@ def classify_script(
     env: Mapping[str, str] | None = None,
     knowledge: Knowledge | None = None,
 ) -> Verdict:
-    """Judge a script handed to an interpreter; a `#!` line decides if none is named."""
-    words = interpreter.split()
-    if not words and text.startswith("#!"):
-        words = text[2 : text.find("\n") if "\n" in text else len(text)].split()
-    name = words[0].rpartition("/")[2] if words else "sh"
-    if name == "env" and len(words) > 1:
-        name = next((w for w in words[1:] if not w.startswith("-") and "=" not in w), "env")
-        name = name.rpartition("/")[2]
-    if name in _SHELLS and not any(w.startswith("-") for w in words[1:]):
-        return classify_command(text, shell=name, env=env, knowledge=knowledge)
+    """Judge a script handed to an interpreter; a `#!` line decides if none is named, else bash."""
+    name, doubt = (interpreter.rpartition("/")[2], "") if interpreter else _shebang(text)
+    if name in _SHELLS:
+        found = classify_command(text, shell=name, env=env, knowledge=knowledge)
+        if not doubt or found.tree is None:
+            return found
+        tier = max(found.tier, Tier.STATEFUL)
+        return verdict(Node(text[:400], "script", tier, (doubt,), (found.tree,)))
     from .judges.code import language_of, scan
 
     if len(text) > MAX_TEXT:
         return _refused(text, f"longer than {MAX_TEXT} characters, so it is not judged")
     tier, reasons = scan(language_of(name), text)
     tier = max(tier, Tier.STATEFUL)
-    reasons = reasons or (f"a script for `{name or 'an unknown interpreter'}` is not judged",)
+    reasons = reasons or (f"a script for `{name[:80] or 'an unknown interpreter'}` is not judged",)
     return verdict(Node(text[:400], "script", tier, reasons), env=env)
+
+
+def _shebang(text: str) -> tuple[str, str]:
+    """The bare name of the interpreter that a script names, and why its text may not be all."""
+    if not text.startswith("#!"):
+        return "bash", ""
+    words = text[2:].partition("\n")[0].split()
+    directory, _, name = (words[0] if words else "").rpartition("/")
+    if directory not in TRUSTED_DIRECTORIES:
+        return name, f"the interpreter is not in a system directory: {words[0] if words else ''}"
+    rest = words[1:]
+    if name == "env":
+        name = next((word for word in rest if word[0] != "-" and "=" not in word), "env")
+        if "/" not in name and rest == [name]:
+            return name, ""
+        name = name.rpartition("/")[2]
+    elif not rest or (len(rest) == 1 and name in _SHELLS and _STRICT.fullmatch(rest[0])):
+        return name, ""
+    return name, f"the interpreter is given arguments: {' '.join(rest)[:80]}"
 
 
 def _guarded(text: str, env: Mapping[str, str] | None, judged: Callable[[], Node]) -> Verdict:

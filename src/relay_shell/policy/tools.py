@@ -83,10 +83,9 @@ def _command(tool: str, args: Args) -> Verdict:
     text = args.get("command")
     argv = args.get("argv")
     if isinstance(text, str) and argv is None:
-        shell = args.get("shell")
         return classify_command(
             text,
-            shell=shell if isinstance(shell, str) else "bash",
+            shell=_shell(args),
             env=env,
             stdin=stdin if isinstance(stdin, str) else None,
         )
@@ -94,6 +93,12 @@ def _command(tool: str, args: Args) -> Verdict:
     if words is not None and text is None:
         return classify_argv(words, env=env, stdin=stdin if isinstance(stdin, str) else None)
     return _malformed(tool, "exactly one of command and argv is needed")
+
+
+def _shell(args: Args) -> str:
+    """The shell that reads the call's text, as the broker says; bash if it says nothing."""
+    shell = args.get("shell")
+    return shell if isinstance(shell, str) else "bash"
 
 
 def _script(tool: str, args: Args) -> Verdict:
@@ -135,7 +140,7 @@ def _send(tool: str, args: Args) -> Verdict:
     if sum(map(len, lines)) > MAX_TEXT:
         reason = f"more than {MAX_TEXT} characters to judge, so they are not judged"
         return _fixed(tool, Tier.IRREVERSIBLE, reason)
-    verdicts = [classify_command(line) for line in lines]
+    verdicts = [classify_command(line, shell=_shell(args)) for line in lines]
     floor = Tier.STATEFUL
     reason = _EDITED if edited else "keystrokes reach a program whose state is not known"
     if args.get("program") in _SHELLS and not edited:
