@@ -98,3 +98,25 @@ def test_the_operators_shell_reads_the_text_whatever_the_call_says() -> None:
     guarded = Access("guarded", 3, ("*",))
     refused = zsh.decide("shell_exec", {"command": "ls =id(e:'touch /x':)"}, guarded, [])
     assert not refused.allowed and refused.tier == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ssh root@0x0a000001",
+        "ssh -J 10.1 web",
+        "ssh -o 'ProxyCommand=nc 167772161 22' web",
+        "curl http://%31%30.0.0.1/",
+        "ssh ::ffff:10.0.0.1",
+        "sudo nc -z 10.0.1 22",
+    ],
+)
+def test_a_deny_rule_on_a_host_meets_every_spelling(command: str) -> None:
+    rules = judge(deny=(r"^10\.0\.0\.1$",))
+    assert not rules.decide("shell_exec", {"command": command}, OPEN, []).allowed
+    assert rules.decide("shell_exec", {"command": "ssh 10.0.0.2"}, OPEN, []).allowed
+
+
+def test_no_address_is_this_machine() -> None:
+    rules = judge(deny=(r"^127\.0\.0\.1$",))
+    assert not rules.decide("shell_exec", {"command": "curl http://0:8500/"}, OPEN, []).allowed

@@ -41,6 +41,8 @@ class Judgement(NamedTuple):
     enforcement: str
     reasons: tuple[str, ...]
     hint: str
+    hosts: tuple[str, ...] = ()
+    """Hosts that the call's command names; see `Verdict.hosts`."""
 
 
 class Judge:
@@ -80,10 +82,11 @@ class Judge:
         # Which shell reads the text is the operator's setting, never an argument.
         args = {**args, "shell": self._shell}
         verdict = classify_call(tool, args)
+        connects = verdict.hosts()
         group = GROUP_OF.get(tool, "")
         if group in self._disabled:
             reason = f"tool group {group} is switched off (tools.disabled)"
-            return Judgement(False, int(verdict.tier), access.mode, "none", (reason,), "")
+            return Judgement(False, int(verdict.tier), access.mode, "none", (reason,), "", connects)
         if self._rules:
             # The hosts are those that the worker resolved; the arguments may name aliases.
             given = args.get("hosts")
@@ -109,6 +112,7 @@ class Judge:
             decision.enforcement,
             decision.reasons,
             decision.hint,
+            connects,
         )
 
 

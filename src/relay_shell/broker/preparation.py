@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..policy.model import UNKNOWN_HOST
 from ..wire.errors import RelayError
 from . import arguments
 from .arguments import Arguments
@@ -28,6 +29,9 @@ Body = dict[str, Any]
 LARGE_EACH, LARGE_ALL = 4, 32
 """Large calls in preparation at once, of one principal and in all; each may hold
 `messages.ARGUMENTS`."""
+
+HOSTS, HOST = 32, 100
+"""Hosts of one call in the record, and characters of one that its command names."""
 
 UNGRANTED = "server_info and tools/list show what is granted; an operator grants in access.toml"
 
@@ -128,7 +132,8 @@ class Preparation:
         self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
     ) -> Judgement:
         judgement = self._state.judge.decide(tool, args, access, hosts)
-        refusal = access.refuses(tool, hosts) if judgement.allowed else ""
+        asked = (*hosts, *judgement.hosts)
+        refusal = access.refuses(tool, asked) if judgement.allowed else ""
         if not refusal:
             return judgement
         return judgement._replace(
@@ -142,13 +147,15 @@ class Preparation:
         look = self._typed.look(worker.id, body["tool"], body["args"])
         access = state.access_of(worker, body["conn"])
         judgement = self._decided(body["tool"], look.args, access, hosts)
+        named = (host[:HOST] for host in judgement.hosts if host != UNKNOWN_HOST)
+        asked = [*hosts, *(host for host in dict.fromkeys(named) if host not in hosts)][:HOSTS]
         reason = body.get("reason")
         key = key_of(body["args"]) if state.settings["limits.replay"] else ""
         return Prepared(
             arguments.describe(body["args"], judge.redact, limit),
             judgement,
             judge.told(judgement.reasons),
-            arguments.shown(hosts, judge.redact, limit) if hosts else None,
+            arguments.shown(asked, judge.redact, limit) if asked else None,
             str(judge.redact(reason)) if reason else None,
             look,
             access,

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..policy.access import Grant, host_allowed
+from ..policy.model import UNKNOWN_HOST
 from ..wire.errors import RelayError
 from .peer import Peer, PeerError, of
 
@@ -73,6 +74,9 @@ class Access(NamedTuple):
             return f"{self.rule} does not grant the tool {tool}"
         if self.hosts is not None:
             for host in hosts:
+                if isinstance(host, str) and host.startswith(UNKNOWN_HOST):
+                    what = host[1:129] or "its text is not understood"
+                    return f"{self.rule} grants hosts, and which one is meant is not known: {what}"
                 if not isinstance(host, str) or not host_allowed(host, self.hosts):
                     return f"{self.rule} does not grant the host {str(host)[:128]}"
         return ""

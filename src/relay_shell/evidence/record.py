@@ -61,7 +61,11 @@ FIELDS: dict[str, Field] = {
     "args": Field("object|string", "The arguments, redacted and cut to evidence.args_bytes."),
     "args_sha256": Field("string", "SHA-256 of the full arguments as canonical JSON."),
     "args_bytes": Field("integer", "Length of the full arguments as canonical JSON."),
-    "hosts": Field("array", "Remote hosts the call is for."),
+    "hosts": Field(
+        "array",
+        "Hosts that the call is for or that its command names; one that begins with ? is known "
+        "only when the command runs.",
+    ),
     "sha256": Field("string", "SHA-256 of the whole output."),
     "bytes": Field("integer", "Length of the whole output."),
     "truncated": Field("boolean", "Whether less than the whole output was returned."),

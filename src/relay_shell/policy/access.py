@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from .hosts import canonical_ip
+from .hosts import canonical_host, canonical_ip, canonical_pattern
 
 FILE = "access.toml"
 MODES = ("open", "guarded", "readonly")
@@ -393,14 +393,16 @@ def host_allowed(host: str, patterns: Sequence[str]) -> bool:
     A pattern is a name with `*` and `?`, an address, or a network such as 10.0.0.0/8. A network
     fits addresses alone: what a name means may change between the check and the connection.
     """
-    bare = host.rpartition("@")[2].lower().strip("[]").rstrip(".")
+    bare = canonical_host(host)
+    if not bare:
+        return False
     address = canonical_ip(bare)
     for pattern in patterns:
         if "/" in pattern:
             network = ipaddress.ip_network(pattern)
             if address is not None and ipaddress.ip_address(address) in network:
                 return True
-        elif fnmatchcase(address or bare, canonical_ip(pattern) or pattern):
+        elif fnmatchcase(bare, canonical_pattern(pattern)):
             return True
     return False
 

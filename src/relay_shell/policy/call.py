@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import paths
-from .model import Node, Tier
+from .model import UNKNOWN_HOST, Node, Tier
 from .values import ANYTHING, Arg, Input, Value
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Call:
         name: The program's bare name.
         stdin: What it finds on standard input.
         output: What is known of what it prints.
+        hosts: What it connects to, beside what its words name; see `Node.hosts`.
     """
 
     judge: Judge
@@ -33,6 +34,7 @@ class Call:
     reasons: list[str] = field(default_factory=list)
     children: list[Node] = field(default_factory=list)
     output: Value = field(default_factory=Value)
+    hosts: list[str] = field(default_factory=list)
 
     def add(self, tier: int, reason: str) -> None:
         """Raise the tier to at least `tier`, with the reason if it is above 0."""
@@ -63,6 +65,7 @@ class Call:
 
     def _shell(self, text: Arg, positional: list[Arg] | None, name: str) -> Value:
         if not text.exact:
+            self.hosts.append(UNKNOWN_HOST + text.display)
             # What is visible of it still tells how bad it can be.
             self.add(2, f"runs shell text that is known only when it runs: {text.display}")
             self.children.append(self.judge.inner(text.display, positional, name)[0])

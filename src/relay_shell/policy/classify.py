@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .characters import check_characters
 from .core import TRUSTED_DIRECTORIES, Judge
+from .destinations import assigned_hosts
 from .environment import assigned
 from .knowledge import Knowledge, current
 from .limits import MAX_REASONS, MAX_TEXT, Budget, OverBudget, Unresolvable
@@ -136,8 +137,10 @@ def verdict(node: Node, *, env: Mapping[str, str] | None = None) -> Verdict:
     extra: list[Node] = []
     for name, text in (env or {}).items():
         tier, reason = assigned(name, known(text), exported=True)
-        if tier:
-            extra.append(Node(f"{name}={text}"[:400], "assignment", tier, (reason,)))
+        hosts = assigned_hosts(name, known(text))
+        if tier or hosts:
+            shown = f"{name}={text}"[:400]
+            extra.append(Node(shown, "assignment", tier, (reason,), (), hosts))
     if extra:
         tier = max([node.tier, *(n.tier for n in extra)])
         tree = Node(node.text, "call", tier, (), (node, *extra))

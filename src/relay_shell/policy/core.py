@@ -6,10 +6,11 @@ from . import dialects, environment
 from .arithmetic import arithmetic_doubt
 from .call import Call
 from .compound import VISITORS
+from .destinations import assigned_hosts, destinations
 from .expand import Expander
 from .knowledge import Knowledge
 from .limits import MAX_DEPTH, MAX_VALUE, Budget, OverBudget, Unresolvable
-from .model import Node, Tier, group
+from .model import UNKNOWN_HOST, Node, Tier, group
 from .parser import Parser
 from .redirection import redirect_all, writer_of
 from .syntax import (
@@ -220,8 +221,9 @@ class Judge:
             return group("assignment", command.source, nodes), Value("")
         for item, value in values:
             tier, reason = environment.assigned(item.name, value, exported=True)
-            if tier:
-                nodes.append(Node(item.source, "assignment", tier, (reason,)))
+            hosts = assigned_hosts(item.name, value)
+            if tier or hosts:
+                nodes.append(Node(item.source, "assignment", tier, (reason,), (), hosts))
         node, output = self.argv(args, stdin)
         if redirects and any(r.op.startswith((">", "&>")) for r in command.redirects):
             output = ANYTHING
@@ -230,12 +232,14 @@ class Judge:
         if not nodes:
             return node, output
         tier = max([node.tier, *(child.tier for child in nodes)])
-        return Node(node.text, node.kind, tier, node.reasons, (*node.children, *nodes)), output
+        inside = (*node.children, *nodes)
+        return Node(node.text, node.kind, tier, node.reasons, inside, node.hosts), output
 
     def _assign(self, item: Assignment, value: Arg, nodes: list[Node]) -> None:
         tier, reason = environment.assigned(item.name, value, exported=False)
-        if tier:
-            nodes.append(Node(item.source, "assignment", tier, (reason,)))
+        hosts = assigned_hosts(item.name, value)
+        if tier or hosts:
+            nodes.append(Node(item.source, "assignment", tier, (reason,), (), hosts))
         if item.array is not None:
             result = ANYTHING
         elif value.exact:
@@ -271,6 +275,7 @@ class Judge:
         body = self.scope.functions.get(name)
         if body is not None:
             return self._call_function(name, body, args, shown, stdin)
+        hosts = destinations(name.rpartition("/")[2], args[1:])
         children: list[Node] = []
         alias = self.scope.aliases.get(name)
         if alias is not None and name not in self.active:
@@ -282,7 +287,7 @@ class Judge:
             directory, _, bare = name.rpartition("/")
             if directory not in TRUSTED_DIRECTORIES:
                 reason = f"`{name}` is not in a system directory"
-                return Node(shown, "command", Tier.STATEFUL, (reason,)), ANYTHING
+                return Node(shown, "command", Tier.STATEFUL, (reason,), (), hosts), ANYTHING
             name = bare
         spec = self.knowledge.get(name)
         if spec is None:
@@ -292,7 +297,7 @@ class Judge:
             if verbs:
                 tier = Tier.IRREVERSIBLE
                 reasons.append(f"its word `{verbs[0]}` names a deletion")
-            return Node(shown, "command", tier, tuple(reasons), tuple(children)), ANYTHING
+            return Node(shown, "command", tier, tuple(reasons), tuple(children), hosts), ANYTHING
         call = Call(self, name, args[1:], stdin, children=children)
         from .programs import judge_program
 
@@ -300,7 +305,8 @@ class Judge:
         judge_program(call, spec)
         self.depth -= 1
         tier = max([call.tier, *(c.tier for c in call.children)])
-        node = Node(shown, "command", tier, tuple(call.reasons), tuple(call.children))
+        hosts = (*hosts, *call.hosts)
+        node = Node(shown, "command", tier, tuple(call.reasons), tuple(call.children), hosts)
         output = call.output
         if output.text is not None and len(output.text) > MAX_VALUE:
             output = ANYTHING
@@ -315,7 +321,8 @@ class Judge:
             children.append(self.argv(args[1:], stdin)[0])
             self.depth -= 1
         tier = max([Tier.STATEFUL, *(child.tier for child in children)])
-        return Node(shown, "command", tier, (reason,), tuple(children)), ANYTHING
+        hosts = (UNKNOWN_HOST + args[0].display,)
+        return Node(shown, "command", tier, (reason,), tuple(children), hosts), ANYTHING
 
     def _call_function(
         self, name: str, body: Command, args: list[Arg], shown: str, stdin: Input

@@ -1,13 +1,16 @@
-"""Canonical forms of addresses, so that a rule on 10.0.0.1 sees its other spellings."""
+"""Canonical forms of hosts, so that a rule on 10.0.0.1 sees its other spellings."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 
 _CANDIDATE = re.compile(r"\[?[0-9A-Fa-f:.xX]*[0-9A-Fa-f]\]?(?:%[\w.]+)?")
 _PART = re.compile(r"0[xX][0-9A-Fa-f]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}")
 _WORDS = re.compile(r"[^\s'\"=,@/()<>|;&]+")
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::\d*)?")
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?")
 _MAX_WORDS = 2048
 
 
@@ -36,6 +39,39 @@ def canonical_ip(text: str) -> str | None:
     for index, number in enumerate(numbers):
         value += number << (8 * (3 - index))
     return str(ipaddress.IPv4Address(value))
+
+
+def canonical_host(text: str) -> str:
+    """The usual spelling of a host: `user@`, port, brackets, zone and last dot aside.
+
+    A name is in lower case and, where it holds other letters, in the form that DNS asks for
+    (RFC 3490); "" for what can be no host.
+    """
+    bare = unicodedata.normalize("NFKC", text).rpartition("@")[2].strip()
+    bracketed = _BRACKETED.fullmatch(bare)
+    if bracketed:
+        return canonical_ip(bracketed.group(1)) or ""
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    bare = bare.removesuffix(".").lower()
+    address = canonical_ip(bare)
+    if address is not None:
+        return address
+    if not bare.isascii():
+        try:
+            bare = bare.encode("idna").decode("ascii").lower()
+        except UnicodeError:
+            return ""
+    return bare if _HOST.fullmatch(bare) else ""
+
+
+def canonical_pattern(text: str) -> str:
+    """A pattern of access rules in the spelling of `canonical_host`; wildcards stay."""
+    if "/" in text:
+        return text
+    if not any(char in text for char in "*?["):
+        return canonical_host(text) or text.lower()
+    return text.lower()
 
 
 def _number(text: str) -> int:

@@ -11,6 +11,13 @@ Mode = Literal["open", "guarded", "readonly"]
 Enforcement = Literal["none", "readonly"]
 
 
+UNKNOWN_HOST = "?"
+"""Begins the name of a host that is known only when the command runs; no host's name does."""
+
+MOST_HOSTS = 256
+"""Hosts of one call; more are one that is not known."""
+
+
 class Tier(IntEnum):
     """How much a call can change; a higher tier meets more friction."""
 
@@ -30,7 +37,8 @@ class Node:
     """One node of the command tree.
 
     For kind `command` the text is the canonical form: quotes removed, expansions
-    resolved where they can be. Other kinds carry a piece of the source.
+    resolved where they can be. Other kinds carry a piece of the source. `hosts` are those that
+    it connects to; one whose name is not known begins with `UNKNOWN_HOST`.
     """
 
     text: str
@@ -38,6 +46,7 @@ class Node:
     tier: Tier
     reasons: tuple[str, ...] = ()
     children: tuple[Node, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, in source order."""
@@ -55,6 +64,7 @@ class Node:
             "tier": int(self.tier),
             "reasons": list(self.reasons),
             "children": [child.as_dict() for child in self.children],
+            **({"hosts": list(self.hosts)} if self.hosts else {}),
         }
 
 
@@ -83,6 +93,29 @@ class Verdict:
             if "/" in program:
                 forms[program.rpartition("/")[2] + space + rest] = None
         return tuple(forms)
+
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that the call names, in source order; see `Node.hosts`.
+
+        Text that was not understood may name any.
+        """
+        if self.tree is None:
+            return ()
+        found: dict[str, None] = {}
+        stack = [(self.tree, False)]
+        while stack:
+            node, dormant = stack.pop()
+            # A function is judged again where it is called, with its arguments.
+            dormant = dormant or node.kind == "function"
+            for host in node.hosts:
+                if not (dormant and host.startswith(UNKNOWN_HOST)):
+                    found[host] = None
+            if node.kind == "unresolved":
+                found[UNKNOWN_HOST] = None
+            if len(found) > MOST_HOSTS:
+                return (*list(found)[: MOST_HOSTS - 1], UNKNOWN_HOST)
+            stack.extend((child, dormant) for child in reversed(node.children))
+        return tuple(found)
 
     def as_dict(self) -> dict[str, object]:
         """The verdict as plain JSON values."""

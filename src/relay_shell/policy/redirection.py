@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import paths
+from .destinations import device_host
 from .model import Node, Tier
 from .syntax import Redirect
 from .values import Arg, Input
@@ -35,12 +36,16 @@ def redirect_all(
         args = judge.expander(nodes).words([redirect.target])
         if len(args) != 1 or args[0].splits:
             reason = f"redirection to {redirect.target.source}, known only when it runs"
-            nodes.append(Node(redirect.source, "redirection", Tier.STATEFUL, (reason,)))
+            unknown = args[0] if args else Arg("", exact=False)
+            hosts = tuple(filter(None, (device_host(unknown),)))
+            nodes.append(Node(redirect.source, "redirection", Tier.STATEFUL, (reason,), (), hosts))
             continue
         target = args[0]
         tier, reason, stdin = _redirect(redirect, target, stdin, writer)
-        if tier:
-            nodes.append(Node(redirect.source, "redirection", tier, (reason,)))
+        host = device_host(target) if redirect.op not in ("<&", ">&") else ""
+        if tier or host:
+            hosts = (host,) if host else ()
+            nodes.append(Node(redirect.source, "redirection", tier, (reason,), (), hosts))
     return nodes, stdin
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .classify import classify_argv, classify_command, classify_script
+from .hosts import canonical_host
 from .keystrokes import Line, characters, press
 from .limits import MAX_REASONS, MAX_TEXT
-from .model import Node, Tier, Verdict
+from .model import UNKNOWN_HOST, Node, Tier, Verdict
 
 Args = Mapping[str, object]
 
@@ -34,7 +35,14 @@ def rule_texts(
     for key in ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward"):
         for host in _texts(args.get(key), joined=False):
             hosts[host] = None
-            hosts[host.rpartition("@")[2]] = None
+            hosts[canonical_host(host) or host.rpartition("@")[2]] = None
+    for host in verdict.hosts():
+        if not host.startswith(UNKNOWN_HOST):
+            hosts[host] = None
+    # What is connected to at no address is this machine (ip(7), INADDR_ANY).
+    for host, name in (("0.0.0.0", "127.0.0.1"), ("::", "::1")):  # noqa: S104
+        if host in hosts:
+            hosts[name] = None
     text = "\n".join(raw) if raw else tool
     return text, list(verdict.canonical_forms()), list(hosts), verdict.tree
 
@@ -136,7 +144,8 @@ def _send(tool: str, args: Args) -> Verdict:
     if not lines:
         if not edited:
             return _fixed(tool, Tier.REVERSIBLE, "types nothing")
-        return _fixed(tool, Tier.STATEFUL, _EDITED)
+        node = Node(tool, "session", Tier.STATEFUL, (_EDITED,), (), (UNKNOWN_HOST + "edited line",))
+        return Verdict(Tier.STATEFUL, (_EDITED,), node)
     if sum(map(len, lines)) > MAX_TEXT:
         reason = f"more than {MAX_TEXT} characters to judge, so they are not judged"
         return _fixed(tool, Tier.IRREVERSIBLE, reason)
@@ -151,7 +160,8 @@ def _send(tool: str, args: Args) -> Verdict:
     trees = tuple(verdict.tree for verdict in verdicts if verdict.tree)
     found = dict.fromkeys(why for v in verdicts if v.tier == tier for why in v.reasons)
     reasons = (reason, *list(found)[: MAX_REASONS - 1])
-    return Verdict(tier, reasons, Node(tool, "session", tier, (reason,), trees))
+    hosts = (UNKNOWN_HOST + "edited line",) if edited else ()
+    return Verdict(tier, reasons, Node(tool, "session", tier, (reason,), trees, hosts))
 
 
 _SHELLS = ("bash", "sh", "dash", "zsh", "ksh")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import environment
 from ..arithmetic import text_doubt
+from ..model import UNKNOWN_HOST
 from ..options import parse_options
 from ..spec import Spec
 from ..values import ANYTHING, NUMBER, Arg, Value, known
@@ -126,6 +127,7 @@ def judge_eval(call: Call, spec: Spec) -> None:
     args = call.args[1:] if call.args and call.args[0].text == "--" else call.args
     if not all(arg.exact for arg in args):
         call.add(2, "`eval` runs text that is known only when it runs")
+        call.hosts.append(UNKNOWN_HOST + "eval")
         _forget(call)
         if args and args[0].exact:
             call.run(args)

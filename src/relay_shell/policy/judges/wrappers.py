@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .. import environment
+from ..model import UNKNOWN_HOST
 from ..options import parse_options
 from ..programs import judge_options
 from ..values import ANYTHING, Arg, Input, known
@@ -240,6 +241,7 @@ def judge_ssh(call: Call, spec: Spec) -> None:
             call.output = call.shell(known(" ".join(arg.text for arg in command)))
         else:
             call.add(2, "hands a remote shell text that is known only when it runs")
+            call.hosts.append(UNKNOWN_HOST + "ssh")
             call.run(command)
     elif not parsed.has("-N", "-O") and not after.has("-N"):
         _live_shell(call)
