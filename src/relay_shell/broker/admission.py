@@ -246,6 +246,7 @@ class Admission:
             state.trail.note(event="deny", **facts, decision="deny")
             return _verdict("deny", judgement)
         try:
+            state.remote.check(judgement.tier)
             self._hold(worker, call_id, tool, prepared)
         except RelayError as error:
             state.floods.record(
@@ -267,14 +268,18 @@ class Admission:
         # Entered before its record, so that whatever ends the worker meanwhile finds it.
         state.calls.add(call)
         try:
-            await state.trail.commit(event="intent", **facts, decision="allow")
+            intent = await state.trail.commit(event="intent", **facts, decision="allow")
+            await state.remote.wait(intent)
         except EvidenceError as error:
             state.calls.remove(call)
             self._outcomes.never_ran(call, f"the intent was not safely kept: {error.message}")
             raise
-        except BaseException:
-            state.calls.remove(call)
-            self._outcomes.never_ran(call, "the broker failed before its verdict")
+        except BaseException as error:
+            if state.calls.remove(call):
+                reason = "the broker failed before its verdict"
+                if isinstance(error, RelayError):
+                    reason = error.message
+                self._outcomes.never_ran(call, reason)
             raise
         state.changed()
         return self._admitted(call, worker, judgement)

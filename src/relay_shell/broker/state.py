@@ -17,6 +17,7 @@ from .floods import Floods
 from .freeze import Freezer
 from .judge import Judge
 from .principals import Access, Accounts, access_of
+from .remote_ack import RemoteAck
 from .tickets import Tickets, secret
 from .trail import Trail
 from .workers import Worker, Workers
@@ -57,6 +58,11 @@ class State:
     """Peers turned away since the start."""
     changed: Callable[[], None] = lambda: None
     """Called when what `systemctl status` shows may have changed."""
+
+    remote: RemoteAck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.remote = RemoteAck(self)
 
     def access(self, connection: Connection) -> Access:
         """What a connection may do by the settings and rules in force."""
@@ -129,5 +135,6 @@ class State:
                 **self.trail.writer.status(),
                 "waiting": len(self.trail),
                 "lost": self.trail.lost,
+                "remote_ack": self.remote.status(),
             },
         }

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ..wire.errors import RelayError
 from . import systemctl
+from .acknowledge import cursor as reached
 from .install import replace
 from .parser import Subparsers, add_json
 from .term import Style, duration, safe
@@ -36,6 +37,7 @@ examples:
   relay-shell forward status"""
 
 UNIT = "systemd-journal-upload.service"
+ACK = "relay-shell-ack.service"
 PROGRAM = Path("/usr/lib/systemd/systemd-journal-upload")
 CONF = Path("/etc/systemd/journal-upload.conf.d/50-relay-shell.conf")
 DROP_IN = Path(f"/etc/systemd/system/{UNIT}.d/50-relay-shell.conf")
@@ -66,12 +68,19 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_json(status)
     actions.add_parser("disable", help="upload no more, and remove the drop-ins")
+    actions.add_parser("watch", help="tell the broker what has arrived (relay-shell-ack.service)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    actions = {"enable": _enable, "status": _status, "disable": _disable}
+    actions = {"enable": _enable, "status": _status, "disable": _disable, "watch": _watch}
     return actions[args.action](args)
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from .acknowledge import run as watch
+
+    return watch()
 
 
 # ---- enable, disable -------------------------------------------------------------------------
@@ -91,6 +100,7 @@ def _enable(args: argparse.Namespace) -> int:
     systemctl.call("daemon-reload")
     systemctl.call("enable", UNIT)
     systemctl.call("restart", UNIT)
+    systemctl.call("restart", ACK)
     print(f"the journal goes to {url}; 'relay-shell forward status' says how far it has come")
     return 0
 
@@ -100,6 +110,7 @@ def _disable(args: argparse.Namespace) -> int:
     if not CONF.exists() and not DROP_IN.exists():
         raise RelayError("NotFound", reason="forwarding was not enabled by relay-shell")
     systemctl.call("disable", "--now", UNIT)
+    systemctl.call("stop", ACK)
     for path in (CONF, DROP_IN):
         path.unlink(missing_ok=True)
     systemctl.call("daemon-reload")
@@ -186,7 +197,7 @@ def drop_in(files: dict[str, Path]) -> str:
     loads = "".join(f"LoadCredential={name}:{path}\n" for name, path in files.items())
     return (
         "# Made by `relay-shell forward enable`.\n"
-        "[Unit]\nStartLimitIntervalSec=0\n\n"
+        f"[Unit]\nStartLimitIntervalSec=0\nWants={ACK}\n\n"
         f"[Service]\n{loads}"
         "Restart=always\nRestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=30s\n"
     )
@@ -239,7 +250,7 @@ def _facts() -> dict[str, Any]:
     facts["state"] = systemctl.show(UNIT, ["ActiveState"]).get("ActiveState", "")
     newest = _journal("--lines=1")
     facts["written"] = _seq(newest[-1]) if newest else 0
-    cursor = _cursor()
+    cursor = reached(STATE)
     waiting = _journal(f"--after-cursor={cursor}") if cursor else _journal()
     facts["pending"] = len(waiting)
     if waiting:
@@ -249,19 +260,6 @@ def _facts() -> dict[str, Any]:
     else:
         facts["uploaded"] = facts["written"]
     return facts
-
-
-def _cursor() -> str:
-    """Where the uploader is; empty if it has uploaded nothing yet."""
-    try:
-        text = STATE.read_text()
-    except FileNotFoundError:
-        return ""
-    for line in text.splitlines():
-        name, _, value = line.partition("=")
-        if name == "LAST_CURSOR":
-            return value
-    return ""
 
 
 def _journal(*options: str) -> list[dict[str, Any]]:

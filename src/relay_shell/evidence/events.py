@@ -192,6 +192,20 @@ EVENTS: dict[str, Event] = {
         "The record can be written again",
         "Calls were refused meanwhile. RELAY_FACTS says since when, why and how many.",
     ),
+    "unacknowledged": Event(
+        "8f76c93cae174e16ad7fb1b0f7071b11",
+        NOTICE,
+        "The collector did not acknowledge an intent in time",
+        "evidence.remote_ack asks for it. RELAY_DECISION says what evidence.remote_ack_policy\n"
+        "made of the call: deny, it did not run; allow, it ran without a copy elsewhere:\n"
+        "    relay-shell forward status",
+    ),
+    "acknowledged": Event(
+        "cc0e671f7c964a13ba6b10018a942397",
+        NOTICE,
+        "The collector acknowledges the record again",
+        "RELAY_FACTS counts the calls that were refused or marked meanwhile.",
+    ),
     "trouble": Event(
         "9fe86f07d2b34c648d63d12c15d7d1d9",
         ERROR,

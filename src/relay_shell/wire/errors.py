@@ -68,6 +68,11 @@ KINDS: dict[str, ErrorKind] = {
         "Operator: free space or repair /var/log/relay-shell; 'relay-shell doctor' says why.",
         69,
     ),
+    "CollectorUnavailable": ErrorKind(
+        "the collector does not acknowledge the record ({reason}); nothing ran",
+        "Operator: 'relay-shell forward status' says how far it is (evidence.remote_ack).",
+        75,
+    ),
     "WorkerUnavailable": ErrorKind(
         "no worker could be started ({reason}); nothing ran",
         "Operator: 'systemctl status relay-shell-worker.socket' and the worker's journal.",

@@ -33,6 +33,30 @@ ROWS: tuple[Setting, ...] = (
         "Length of the redacted arguments in a record; size and SHA-256 of the full ones are "
         "always there.",
     ),
+    choice(
+        "evidence.remote_ack",
+        ("off", "3", "2", "1", "0"),
+        (BROKER,),
+        True,
+        "Least tier whose calls wait until the collector has their intent; needs 'relay-shell "
+        "forward enable'.",
+    ),
+    integer(
+        "evidence.remote_ack_wait",
+        10,
+        1,
+        300,
+        "s",
+        (BROKER,),
+        "How long such a call waits.",
+    ),
+    choice(
+        "evidence.remote_ack_policy",
+        ("block", "continue-and-mark"),
+        (BROKER,),
+        True,
+        "What then. block: it is refused. continue-and-mark: it runs, and the record names it.",
+    ),
     integer(
         "evidence.checkpoint_records",
         1000,

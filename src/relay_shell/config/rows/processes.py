@@ -99,4 +99,10 @@ ROWS: tuple[Setting, ...] = (
         (BROKER,),
         "What the broker keeps until the host restarts.",
     ),
+    path(
+        "paths.acknowledged",
+        "/run/relay-shell-ack/acknowledged",
+        (BROKER,),
+        "Which record the collector holds; relay-shell-ack.service writes it.",
+    ),
 )
