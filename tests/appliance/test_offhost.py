@@ -19,6 +19,7 @@ from appliance.process import poll
 AUDIT = "/var/log/relay-shell/audit.jsonl"
 REMOTE = "/var/log/journal/remote"
 TLS = "/etc/relay-shell/tls"
+ACKNOWLEDGED = "/run/relay-shell-ack/acknowledged"
 URL = "https://collector:19533"
 ENABLE = ("relay-shell", "forward", "enable", URL, "--key", f"{TLS}/key.pem")
 ENABLE += ("--cert", f"{TLS}/cert.pem", "--trust", f"{TLS}/ca.pem")
@@ -158,6 +159,77 @@ def test_records_arrive_whole_and_a_forgery_shows(
     local.write_text("".join(rewritten if n == number else line for n, line in enumerate(lines)))
     code, kinds = forge(rechained(local))
     assert code == 19 and kinds == {"signature", "differs"}
+
+
+def test_a_verdict_waits_for_the_collector(
+    sender: Machine, collector: Machine, spaces: tuple[str, str]
+) -> None:
+    def configure(policy: str) -> None:
+        text = (
+            f'[evidence]\nremote_ack = "2"\nremote_ack_wait = 5\nremote_ack_policy = "{policy}"\n'
+        )
+        sender.write("/etc/relay-shell/relay-shell.d/50-ack.toml", text, 0o644)
+        sender.run("systemctl", "reload", "relay-shell")
+
+    def records(machine: Machine, event: str, *where: str) -> list[dict[str, Any]]:
+        out = machine.out("journalctl", "-q", "-o", "json", *where, f"RELAY_EVENT={event}")
+        return [json.loads(line) for line in out.splitlines()]
+
+    # It runs, and says what the collector held when it did.
+    command = f"rm -rf /tmp/nothing; cat {ACKNOWLEDGED}"
+    with Agent(sender) as agent:
+        agent.sh("true")
+        configure("block")
+        # Nothing is forwarded yet.
+        assert "CollectorUnavailable" in agent.sh(command)
+        assert agent.sh("df -h").startswith("[exit 0]")
+
+        sender.out(*ENABLE)
+        poll(lambda: records(sender, "acknowledged"), 120, "the collector has caught up", every=0.5)
+        sender.shell(
+            "sed -i 's/wait = 5/wait = 120/' /etc/relay-shell/relay-shell.d/50-ack.toml;"
+            "systemctl reload relay-shell"
+        )
+        said = agent.sh(command)
+        held = json.loads(said[said.index("{") : said.index("}") + 1])
+        intent = records(sender, "intent")[-1]
+        assert intent["RELAY_TIER"] == "3" and held["seq"] >= int(intent["RELAY_SEQ"])
+        there = [row["RELAY_CHAIN"] for row in records(collector, "intent", "-D", REMOTE)]
+        assert intent["RELAY_CHAIN"] in there
+
+        # The wire is cut: nothing of that tier runs, and the agent is told why.
+        configure("block")
+        ip("-n", spaces[0], "link", "set", "host0", "down")
+        refused = agent.sh("rm -rf /tmp/nothing; touch /tmp/ran")
+        assert refused.startswith("[ERROR: CollectorUnavailable") and "forward status" in refused
+        assert sender.run("test", "-e", "/tmp/ran", check=False).returncode
+        assert records(sender, "unacknowledged")[-1]["RELAY_DECISION"] == "deny"
+        assert agent.sh("df -h").startswith("[exit 0]")
+
+        # Or it runs all the same, and the record says which calls did.
+        configure("continue-and-mark")
+        assert agent.sh("rm -rf /tmp/nothing; echo ran").startswith("[exit 0]")
+        marked = records(sender, "unacknowledged")[-1]
+        assert marked["RELAY_DECISION"] == "allow"
+        assert marked["RELAY_CALL_ID"] == records(sender, "intent")[-1]["RELAY_CALL_ID"]
+
+        # The wire is back: what was owed arrives, and that is recorded too.
+        before = len(records(sender, "acknowledged"))
+        ip("-n", spaces[0], "link", "set", "host0", "up")
+        poll(
+            lambda: len(records(sender, "acknowledged")) > before,
+            120,
+            "the collector has caught up again",
+            every=0.5,
+        )
+        arrived = [row["RELAY_CHAIN"] for row in records(collector, "intent", "-D", REMOTE)]
+        assert [row["RELAY_CHAIN"] for row in records(sender, "intent")] == arrived
+
+    # The service that tells the broker is not root's, and ends with the forwarding.
+    user = sender.out("systemctl", "show", "-P", "User", "relay-shell-ack.service")
+    assert user.strip() == "systemd-journal-upload"
+    sender.run("relay-shell", "forward", "disable")
+    assert sender.run("test", "-e", ACKNOWLEDGED, check=False).returncode
 
 
 def rechained(path: Path) -> str:
