@@ -26,7 +26,9 @@ def show(found: Found) -> bool:
     """Print the figures; whether nothing is missing."""
     records = sum(found.events.values())
     calls = found.events["outcome"]
-    failures = [row["text"] for row in found.verified["findings"] if row["fails"]]
+    failures = [
+        f"{row['kind']} ({row['detail']})" for row in found.verified["findings"] if row["fails"]
+    ]
     lost = found.evidence["journal"]["lost"] + found.evidence["lost"]
     whole = not failures and not lost and not found.suppressed and found.journal >= records
     print(f"{CONNECTIONS} connections, {found.seconds:.1f} s: {records} records, {calls} calls")
@@ -34,6 +36,11 @@ def show(found: Found) -> bool:
     print(f"journal: {found.journal} records, {lost} lost, {len(found.suppressed)} suppressions")
     print(f"verified against the journal: {', '.join(failures) or 'whole'}")
     print(f"memory of the broker: {found.before >> 20} MiB before, {found.most >> 20} at most")
+    evidence = found.evidence
+    print(
+        f"{evidence['syncs']} syncs of at most {evidence['largest_batch']} calls, "
+        f"the slowest {evidence['slowest_sync_ms']} ms"
+    )
     print(
         f"processor time a call: broker {found.cpu / calls * 1e3:.2f} ms, "
         f"journald {found.journald_cpu / calls * 1e3:.2f} ms"

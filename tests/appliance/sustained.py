@@ -88,8 +88,10 @@ def flood(machine: Machine, *, calls: int = 0, seconds: float = 0) -> Found:
     finally:
         for agent in agents:
             agent.close()
-    # Everything that was sent is in the journal once a later message is (journald.conf(5)).
-    machine.run("systemctl", "stop", "relay-shell.socket", BROKER)
+    # Nothing starts the broker again, and everything that was sent is in the journal.
+    machine.run("systemctl", "stop", "relay-shell.socket", "relay-shell-front.service")
+    machine.run("systemctl", "stop", "relay-shell-broker.socket", "relay-shell-operator.socket")
+    machine.run("systemctl", "stop", BROKER)
     machine.run("journalctl", "--sync")
     verify = machine.run("relay-shell", "audit", "verify", "--json", "--journal", check=False)
     in_journal = machine.shell(

@@ -163,7 +163,7 @@ class _Trial:
     def _judge(self, host: Host, status: int) -> Result:
         report = _verified(host)
         problems = [f"the broker ended with status {status}"] if status else []
-        problems += [f"verify: {f['text']}" for f in report["findings"] if f["fails"]]
+        problems += [f"verify: {f['kind']} {f['detail']}" for f in report["findings"] if f["fails"]]
         records = [json.loads(line) for line in _lines(host.audit)]
         intents = {
             row["args"]["command"]: row["call_id"] for row in records if row["event"] == "intent"
