@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from crash.disk import Disk, formatted, mounted
 from crash.host import BOUND, Host, until
 from crash.load import Lane, command, refused
+from relay_shell.evidence.chain import link
 
 KINDS = ("cut", "broker", "worker", "front", "whole")
 LANES = 3
@@ -164,7 +165,7 @@ class _Trial:
         report = _verified(host)
         problems = [f"the broker ended with status {status}"] if status else []
         problems += [f"verify: {f['kind']} {f['detail']}" for f in report["findings"] if f["fails"]]
-        records = [json.loads(line) for line in _lines(host.audit)]
+        records = _records(host.audit)
         intents = {
             row["args"]["command"]: row["call_id"] for row in records if row["event"] == "intent"
         }
@@ -210,9 +211,14 @@ class _Trial:
         )
 
 
-def _lines(path: Path) -> list[bytes]:
-    """The lines that are records; `audit verify` judges the rest."""
-    return [line for line in path.read_bytes().split(b"\n") if line.endswith(b"}")]
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The records; `audit verify` judges the rest.
+
+    ext4 makes an append within the file's last block part of its length before it is on the disk,
+    so that a cut may leave zeros where a record was to be.
+    """
+    lines = path.read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines if link(line) is not None]
 
 
 def _verified(host: Host) -> dict[str, Any]:
