@@ -96,6 +96,10 @@ def add_parser(subparsers: Subparsers) -> None:
     diff.add_argument(
         "posture", metavar="NAME", nargs="?", help="default: the one that looks most alike"
     )
+    proof = actions.add_parser(
+        "prove", help="try what the posture refuses, in a worker unit, and print what happened"
+    )
+    add_json(proof)
     for action in (show, setter, diff):
         action.add_argument(
             "--root", metavar="DIR", help="work on the system below DIR, without its manager"
@@ -103,7 +107,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show, set or compare."""
+    """Show, set, compare or prove."""
+    if args.action == "prove":
+        from . import proof
+
+        return proof.run(args, current(Path("/")))
     root = Path(args.root or "/")
     actions = {"show": _show, "set": _set, "diff": _diff}
     return actions[args.action](args, root)

@@ -95,7 +95,8 @@ def statuses() -> str:
     by_status.setdefault(74, []).append("an input or output error of this command")
     lines = ["0\n    Success."]
     lines.append(
-        "1\n    A check found something: ``doctor`` a failure, ``posture diff`` a difference."
+        "1\n    A check found something: ``doctor`` a failure, ``posture diff`` a difference,"
+        "\n    ``posture prove`` a claim that does not hold."
     )
     for kind, status in VERIFY_STATUS.items():
         lines.append(f"{status}\n    ``audit verify``: {KINDS_OF_DAMAGE[kind]}.")
