@@ -24,11 +24,12 @@ check: $(READY) ## linters, types, and the tests that need neither root nor a ma
 unit: $(READY)
 	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
 
+# In the order of the files, so that two runs of one commit do the same; `make check` shuffles.
 test: host-tools $(READY) clients ## everything: linters, types, unit tests, booted machines
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
 	$(VENV)/bin/mypy
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -p no:randomly $(ARGS)
 
 # The MCP clients that are written in TypeScript, by their lock file, and without their scripts.
 CLIENTS = tests/clients/node_modules/.package-lock.json

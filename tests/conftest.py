@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent / "src")
+
+
+@pytest.fixture(autouse=True)
+def inherited() -> Iterator[None]:
+    """What runs below this process before a test is no orphan of the test's calls.
+
+    Tests of workers make this process a subreaper. A machine of an earlier test that is still
+    ending, for as long as its file systems take, would count as what a call left behind.
+    """
+    from relay_shell.shell.children import descendants, hold, release
+
+    present = descendants(os.getpid())
+    for pid in present:
+        hold(pid)
+    yield
+    for pid in present:
+        release(pid)
