@@ -66,7 +66,7 @@ def segments(path: Path) -> list[Path]:
     for entry in os.listdir(path.parent):
         if name.fullmatch(entry):
             file = path.parent / entry
-            rotated.append((_first_seq(file), entry, file))
+            rotated.append((first_number(file), entry, file))
     rotated.sort()
     found = [file for _, _, file in rotated]
     if path.exists():
@@ -74,7 +74,8 @@ def segments(path: Path) -> list[Path]:
     return found
 
 
-def _first_seq(path: Path) -> int:
+def first_number(path: Path) -> int:
+    """Number of the first record in a file, 0 if it has none or cannot be read."""
     try:
         with open_file(path) as file:
             for _ in range(64):
