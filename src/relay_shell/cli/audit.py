@@ -1,4 +1,4 @@
-"""`relay-shell audit`: read, follow and verify the record."""
+"""`relay-shell audit`: read, follow, export and verify the record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..wire.errors import RelayError
-from . import auditverify, auditview
+from . import auditexport, auditverify, auditview
 from .freeze import principal, worker
 from .parser import Parser, Subparsers, add_json, add_socket
 from .place import setting
@@ -28,6 +28,7 @@ examples:
   relay-shell audit tail --tier 2+ --event deny --since today
   relay-shell audit show k-0123456789abcdef
   relay-shell audit follow --json | jq 'select(.exit != 0)'
+  relay-shell audit export --format cef --since today
   relay-shell audit verify"""
 
 
@@ -66,6 +67,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "--renew", action="store_true", help="make another key, in use once the broker restarts"
     )
     auditverify.add_options(verify)
+    export = actions.add_parser("export", help="print or send the record as a SIEM takes it")
+    auditexport.add_options(export)
     rotate = actions.add_parser("rotate", help="go on in a new file, and make the old immutable")
     rotate.add_argument(
         "--keep", type=_count, default=0, metavar="N", help="remove all but N rotated files"
@@ -133,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
         "show": _show,
         "follow": _follow,
         "verify": _verify,
+        "export": auditexport.run,
         "key": _key,
         "rotate": _rotate,
     }

@@ -7,7 +7,6 @@ that what is between is sent again after a restart, and nothing is left out.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import socket
 import sys
@@ -77,7 +76,9 @@ def add_options(parser: Parser) -> None:
         choices=["rfc5424", "rfc3164"],
         help="of syslog messages (default rfc5424; rfc3164 for unix)",
     )
-    where.add_argument("--tls-ca", metavar="FILE", help="CA of the receiver (default: the system's)")
+    where.add_argument(
+        "--tls-ca", metavar="FILE", help="CA of the receiver (default: the system's)"
+    )
     where.add_argument("--tls-cert", metavar="FILE", help="this host's certificate")
     where.add_argument("--tls-key", metavar="FILE", help="its private key")
     parser.add_argument("--follow", action="store_true", help="go on with what is written later")
@@ -98,13 +99,20 @@ def run(args: argparse.Namespace) -> int:
     if args.follow and args.until:
         raise RelayError("InvalidArguments", reason="--follow has no end, so --until is for none")
     encode = encoder(args)
-    wanted = Filters({"principal": args.principal and principal(args.principal),
-                      "call_id": args.call, "since": args.since, "until": args.until})  # fmt: skip
+    wanted = Filters(
+        {
+            "principal": args.principal and principal(args.principal),
+            "call_id": args.call,
+            "since": args.since,
+            "until": args.until,
+        }
+    )
     target = _target(args)
-    if not readable(path) and (not args.follow or path.exists() or not path.parent.is_dir()):
-        if not path.exists() and os.access(path.parent, os.X_OK):
+    if not readable(path):
+        if path.exists():
+            raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm")
+        if not args.follow or not path.parent.is_dir():
             raise RelayError("NotFound", reason=f"there is no record at {path}")
-        raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm")
     state = Path(args.state) if args.state else None
     exporter = Exporter(Stream(path, _place(state)), encode, wanted, target, state)
     try:
@@ -212,27 +220,8 @@ class Exporter:
     def _send(self, messages: list[bytes]) -> None:
         if not messages:
             return
-        try:
-            self._target.send(messages)
-        except OSError as error:
-            if error.errno != errno.EMSGSIZE:
-                raise
-            self._one_by_one(messages)
+        self._target.send(messages)
         self.sent += len(messages)
-
-    def _one_by_one(self, messages: list[bytes]) -> None:
-        """Send datagrams singly. One that no datagram holds is cut, for nothing must stop the
-        others; that it is in the record whole is what its number says."""
-        for message in messages:
-            size = len(message)
-            while True:
-                try:
-                    self._target.send([message[:size].decode("utf-8", "ignore").encode()])
-                    break
-                except OSError as error:
-                    if error.errno != errno.EMSGSIZE or size < 512:
-                        raise
-                    size = min(size // 2, 65000)
 
 
 # ---- what the options say --------------------------------------------------------------------
@@ -269,7 +258,7 @@ def encoder(args: argparse.Namespace) -> Encoder:
                 item.record, host=host, program=__version__, version=spec, between=between
             )
         # The very line, so that its chain can be checked; an anomaly is no record.
-        return item.line.decode("utf-8", "surrogateescape").rstrip("\n") or None
+        return item.line.decode("utf-8", "replace").rstrip("\n") or None
 
     header = args.header or ("rfc3164" if (args.syslog or "").startswith("unix:") else "rfc5424")
     local = (args.syslog or "").startswith("unix:")
@@ -279,7 +268,7 @@ def encoder(args: argparse.Namespace) -> Encoder:
         if said is None:
             return None
         if not args.syslog:
-            return said.encode("utf-8", "surrogateescape")
+            return said.encode("utf-8", "backslashreplace")
         if header == "rfc3164":
             return syslog.rfc3164(item.record, said, "" if local else host)
         return syslog.rfc5424(item.record, said, host)
@@ -314,7 +303,9 @@ def _credentials(name: str | None, environ: Mapping[str, str]) -> dict[str, str]
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not name or not directory:
         return {}
-    paths = {kind: Path(directory) / f"{CREDENTIAL}.{name}.{kind}" for kind in ("ca", "cert", "key")}
+    paths = {
+        kind: Path(directory) / f"{CREDENTIAL}.{name}.{kind}" for kind in ("ca", "cert", "key")
+    }
     return {kind: str(path) for kind, path in paths.items() if path.exists()}
 
 

@@ -8,6 +8,7 @@ sent again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -17,7 +18,7 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..evidence.syslog import counted
@@ -27,6 +28,9 @@ TIMEOUT = 30.0
 """Seconds to connect, and for the receiver to take what was sent."""
 
 TLS_PORT = 6514
+SHORTEST = 512
+"""Bytes that any datagram holds."""
+
 _SIOCOUTQ = 0x5411
 KINDS = ("unix", "udp", "tcp", "tls")
 
@@ -139,12 +143,25 @@ class Datagrams(Target):
         if self._sock is None:
             self._sock = self._connected()
         for message in messages:
-            self._sock.send(message)
+            self._send(self._sock, message)
+
+    def _send(self, sock: socket.socket, message: bytes) -> None:
+        """Send one. What no datagram holds is cut, for nothing must keep back the others; its
+        number leads to the whole record."""
+        size = len(message)
+        while True:
+            try:
+                sock.send(message if size == len(message) else _cut(message, size))
+                return
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE or size < SHORTEST:
+                    raise
+                size = min(size * 3 // 4, 65000)
 
     def _connected(self) -> socket.socket:
         if self._to.kind == "unix":
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            where: object = self._to.host
+            where: Any = self._to.host
         else:
             found = socket.getaddrinfo(self._to.host, self._to.port, type=socket.SOCK_DGRAM)
             family, _, _, _, where = found[0]
@@ -161,6 +178,10 @@ class Datagrams(Target):
         if self._sock is not None:
             self._sock.close()
             self._sock = None
+
+
+def _cut(message: bytes, size: int) -> bytes:
+    return message[:size].decode("utf-8", "ignore").encode()
 
 
 class Octets(Target):
