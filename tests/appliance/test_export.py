@@ -1,0 +1,81 @@
+"""The record on its way to a SIEM, as a service, and as a bundle for an investigator."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from appliance.agent import Agent
+from appliance.machine import Machine
+
+UNIT = "relay-shell-export@siem.service"
+CONF = "/etc/relay-shell/export/siem.conf"
+# A receiver of octet-counted messages: each on a line of its own. It ends when it is told to, and
+# comes back on the same port.
+RECEIVER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 6601))
+with open("/run/siem.log", "ab", buffering=0) as log:
+    while True:
+        sock, _ = listener.accept()
+        rest = b""
+        while chunk := sock.recv(65536):
+            rest += chunk
+            while b" " in rest[:12]:
+                length, _, body = rest.partition(b" ")
+                if len(body) < int(length):
+                    break
+                log.write(body[: int(length)] + b"\\n")
+                rest = body[int(length) :]
+"""
+
+
+def receive(machine: Machine) -> None:
+    machine.run("systemd-run", "--unit=siem", "python3", "/root/siem.py")
+    machine.wait("ss -tln | grep -q 127.0.0.1:6601")
+
+
+def seqs(machine: Machine) -> list[int]:
+    said = machine.shell("cat /run/siem.log 2>/dev/null || true")
+    return [int(n) for n in re.findall(r" externalId=(\d+) ", said)]
+
+
+def last(machine: Machine) -> int:
+    return int(json.loads(machine.out("relay-shell", "audit", "tail", "-n1", "--json"))["seq"])
+
+
+def test_the_service_sends_all_of_it(appliance: Machine) -> None:
+    """A receiver that comes late and goes away, a killed exporter, rotations: nothing is missing."""
+    machine = appliance
+    machine.expect("relay-shell-export")
+    machine.write("/root/siem.py", RECEIVER.encode())
+    machine.write(CONF, b"FORMAT=cef\nSYSLOG=tcp:127.0.0.1:6601\nOPTIONS=--host=web1\n")
+    machine.run("systemctl", "enable", "--now", UNIT)
+    with Agent(machine) as agent:
+        assert agent.sh("echo one; : 'a|b=c'").startswith("[exit 0]")
+        machine.wait(f"systemctl show -p StatusText {UNIT} | grep -q 'waiting after'")
+        receive(machine)
+        agent.sh("echo two")
+        machine.run("systemctl", "kill", "--signal=KILL", UNIT)
+        agent.sh("echo three")
+        machine.run("relay-shell", "audit", "rotate")
+        agent.sh("echo four")
+        machine.run("systemctl", "stop", "siem.service")
+        agent.sh("echo five")
+        receive(machine)
+        agent.sh("echo six")
+    upto = last(machine)
+    machine.wait(f"grep -q ' externalId={upto} ' /run/siem.log")
+    found = seqs(machine)
+    assert set(range(1, upto + 1)) <= set(found)
+    assert len(found) - len(set(found)) <= 4 * 256
+    assert r"cs1={\"command\":\"echo one; : 'a|b\=c'\"}".replace('\\"', '"') in machine.read(
+        "/run/siem.log"
+    )
+    # It reads the record by its group, and may do nothing to it.
+    assert machine.out("systemctl", "show", "-p", "User", "--value", UNIT)
+    pid = machine.out("systemctl", "show", "-p", "MainPID", "--value", UNIT)
+    inside = f"nsenter -t {pid} -m ls /var/log /run/relay-shell 2>&1 || true"
+    said = machine.shell(inside)
+    assert "relay-shell" in said and "journal" not in said and "operator.sock" not in said
+    machine.run("systemctl", "stop", UNIT, "siem.service")
