@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from ..wire.errors import RelayError
@@ -20,6 +21,9 @@ from .workers import Worker
 logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILTERS = ("since", "until", "principal", "call")
 
 
 class Operators:
@@ -38,6 +42,8 @@ class Operators:
             "kill": self.kill,
             "records": self.records,
             "rotate": self.rotate,
+            "checkpoint": self.checkpoint,
+            "export": self.export,
         }
 
     async def hello(self, link: Link, body: Body, fds: list[int]) -> Body:
@@ -75,6 +81,45 @@ class Operators:
         writer.reopen()
         record = await self._state.trail.commit(event="rotate", what="asked", **_by(link))
         return {"seq": record["seq"], "inode": writer.inode}
+
+    # ---- evidence ------------------------------------------------------------------------
+
+    async def checkpoint(self, link: Link, body: Body, fds: list[int]) -> Body:
+        """Sign the record up to here, and return when that is durable.
+
+        Raises:
+            EvidenceError: the record cannot be written.
+        """
+        writer = self._state.trail.writer
+        writer.checkpoint("operator")
+        await writer.durable()
+        return {"seq": writer.seq, "signed": writer.seals.covers(writer.seq - 1)}
+
+    async def export(self, link: Link, body: Body, fds: list[int]) -> Body:
+        """Record which bundle of evidence an operator made, and sign that record in the next one:
+        with both, the bundle's manifest is under the broker's key. Nothing else is signed so.
+
+        Raises:
+            RelayError: InvalidArguments, if the manifest's digest is none.
+            EvidenceError: the record cannot be written.
+        """
+        if not _DIGEST.fullmatch(body["manifest"]):
+            raise RelayError("InvalidArguments", reason="manifest is no SHA-256")
+        filters = {name: body["filters"].get(name) for name in _FILTERS}
+        chosen = {
+            name: self._state.judge.redact(value[:256])
+            for name, value in filters.items()
+            if isinstance(value, str)
+        }
+        trail = self._state.trail
+        facts: Body = {name: body[name] for name in ("manifest", "records", "first", "last")}
+        facts["filters"] = chosen
+        # Nothing else comes between the two: neither waits.
+        record = trail.append(event="export", what="bundle", **_by(link), facts=facts)
+        trail.writer.checkpoint("operator")
+        await trail.writer.durable()
+        seq = int(record["seq"]) if record else 0
+        return {"seq": seq, "signed": trail.writer.seals.covers(seq)}
 
     # ---- freeze --------------------------------------------------------------------------
 

@@ -157,6 +157,14 @@ EVENTS: dict[str, Event] = {
         "An operator ended work: @RELAY_DETAIL@",
         "Calls and sessions in this scope were ended with all their processes.",
     ),
+    "export": Event(
+        "0e594f1e25254cd2ad06787dcd2f41d3",
+        NOTICE,
+        "An operator exported records as evidence",
+        "RELAY_FACTS holds the SHA-256 of the bundle's manifest and which records were chosen.\n"
+        "The checkpoint after it signs it:\n"
+        "    relay-shell evidence verify BUNDLE",
+    ),
     "rotate": Event(
         "caf09354a5c94d37bdf1bb8a1ff2c85d",
         INFO,

@@ -28,6 +28,10 @@ class Seals:
         """The record ends with this number, of an earlier writer: nothing of ours is unsealed."""
         self._last = self._covered = seq
 
+    def covers(self, seq: int) -> bool:
+        """Whether a checkpoint covers the record of this number."""
+        return not self.fault and self._covered >= seq
+
     def due(self, seq: int) -> bool:
         """Whether so many records were written since the last that the next is due."""
         return seq - self._last >= self.every and not self.busy

@@ -112,6 +112,10 @@ class Writer:
         self._sync.soon()
         return record
 
+    async def durable(self) -> None:
+        """Return when all that is written by now is on the disk, or raise EvidenceError."""
+        await self._sync.wait()
+
     def _append(self, facts: Mapping[str, Any]) -> Record:
         check(facts)
         if self.trouble is not None:

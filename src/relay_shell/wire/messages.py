@@ -250,6 +250,19 @@ TABLE: dict[str, Message] = {
         {"stopped": _int()},
     ),
     "rotate": Message("operator", "broker", {}, {"seq": _int(), "inode": _int()}),
+    "checkpoint": Message("operator", "broker", {}, {"seq": _int(), "signed": _BOOL}),
+    "export": Message(
+        "operator",
+        "broker",
+        {
+            "manifest": _str(64),
+            "records": _int(),
+            "first": _int(),
+            "last": _int(),
+            "filters": Field(dict, 16),
+        },
+        {"seq": _int(), "signed": _BOOL},
+    ),
     "records": Message(
         "operator",
         "broker",

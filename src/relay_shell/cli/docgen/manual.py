@@ -7,10 +7,12 @@ import textwrap
 
 from ...evidence.events import EVENTS
 from ...evidence.record import FIELDS, journal_name
+from ...evidence.unbundle import KINDS as KINDS_OF_BUNDLE
 from ...evidence.verify import KINDS as KINDS_OF_DAMAGE
 from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
 from ..auditverify import VERIFY_STATUS
+from ..evidence import BUNDLE_STATUS
 from . import commands
 
 
@@ -100,6 +102,8 @@ def statuses() -> str:
     )
     for kind, status in VERIFY_STATUS.items():
         lines.append(f"{status}\n    ``audit verify``: {KINDS_OF_DAMAGE[kind]}.")
+    for kind, status in BUNDLE_STATUS.items():
+        lines.append(f"{status}\n    ``evidence verify``: {KINDS_OF_BUNDLE[kind]}.")
     for status, kinds in sorted(by_status.items()):
         text = ", ".join(kinds)
         lines.append(f"{status}\n    {text[:1].upper()}{text[1:]}.")
