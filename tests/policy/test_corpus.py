@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from relay_shell.policy import classify_command
 
 CORPUS = Path(__file__).parent.parent / "corpus"
@@ -33,6 +35,17 @@ def test_irreversible_commands_are_tier_3() -> None:
     given = commands("irreversible")
     wrong = [c["cmd"] for c in given if classify_command(c["cmd"]).tier != 3]
     assert len(wrong) <= 0.02 * len(given), wrong
+
+
+@pytest.mark.parametrize(("name", "tiers"), [("readonly", {0}), ("irreversible", {3})])
+def test_obscure_forms_are_judged_alike(name: str, tiers: set[int]) -> None:
+    given = commands(f"{name}-forms")
+    assert [c["cmd"] for c in given if classify_command(c["cmd"]).tier not in tiers] == []
+
+
+def test_no_obscure_form_of_a_change_is_tier_0() -> None:
+    given = commands("changing-forms")
+    assert [c["cmd"] for c in given if classify_command(c["cmd"]).tier < c["tier_min"]] == []
 
 
 def test_every_verdict_gives_its_reasons() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from . import environment
 from .expand import Expander
 from .syntax import Literal, Word
 from .values import NUMBER, Scope, is_number
@@ -33,6 +34,9 @@ def text_doubt(text: str, scope: Scope, expander: Expander) -> str:
         if name not in targets and not is_number(expander.lookup(name)):
             return f"arithmetic evaluates the value of `{name}`, which may hold a command"
     for name in targets:
+        tier, reason = environment.changed(scope, name)
+        if tier:
+            return reason
         scope.variables[name] = NUMBER
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import environment
 from .assigns import assigned_in
 from .model import Node, Tier, group
 from .redirection import redirect_all
@@ -110,6 +111,9 @@ def _loop(judge: Judge, command: Loop, stdin: Input) -> Result:
         before = judge.scope.lookup(name)
         judge.scope.variables[name] = NUMBER if number and _numeric(before) else ANYTHING
     if command.name:
+        tier, reason = environment.changed(judge.scope, command.name)
+        if tier:
+            nodes.append(Node(command.name, "assignment", tier, (reason,)))
         judge.scope.variables[command.name] = value
     outer = judge.scope
     branch = judge.fork()

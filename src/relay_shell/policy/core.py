@@ -236,7 +236,7 @@ class Judge:
         return Node(node.text, node.kind, tier, node.reasons, inside, node.hosts), output
 
     def _assign(self, item: Assignment, value: Arg, nodes: list[Node]) -> None:
-        tier, reason = environment.assigned(item.name, value, exported=False)
+        tier, reason = environment.changed(self.scope, item.name, value)
         hosts = assigned_hosts(item.name, value)
         if tier or hosts:
             nodes.append(Node(item.source, "assignment", tier, (reason,), (), hosts))
@@ -298,7 +298,7 @@ class Judge:
                 tier = Tier.IRREVERSIBLE
                 reasons.append(f"its word `{verbs[0]}` names a deletion")
             return Node(shown, "command", tier, tuple(reasons), tuple(children), hosts), ANYTHING
-        call = Call(self, name, args[1:], stdin, children=children)
+        call = Call(self, spec.name, args[1:], stdin, children=children)
         from .programs import judge_program
 
         self.deeper()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from .model import Tier
-from .values import Arg
+from .values import UNKNOWN, Arg, Scope
 
 _HARMLESS = re.compile(
     r"LC_[A-Z]+|LANG|LANGUAGE|TZ|COLUMNS|LINES|TERM|NO_COLOR|CLICOLOR|CLICOLOR_FORCE|FORCE_COLOR"
@@ -65,3 +65,9 @@ def assigned(name: str, value: Arg, *, exported: bool) -> tuple[Tier, str]:
     if not exported or (name.islower() and not _PROXY.fullmatch(name)):
         return Tier.READ_ONLY, ""
     return Tier.STATEFUL, f"the effect of the environment variable {name} is not known"
+
+
+def changed(scope: Scope, name: str, value: Arg = UNKNOWN) -> tuple[Tier, str]:
+    """The tier and reason of giving a variable of this shell a value, in whatever way."""
+    exported = name in scope.exported or "*" in scope.exported
+    return assigned(name, value, exported=exported)

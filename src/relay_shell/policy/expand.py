@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
+from . import environment
 from .characters import is_brace, is_glob
 from .limits import MAX_WORDS, Budget, OverBudget, Unresolvable
 from .syntax import Arithmetic, Literal, Parameter, Part, Process, Substitution, Word
@@ -179,6 +180,9 @@ class Expander:
         if op in (":-", "-", ":=", "=", ":?", "?") and value.text:
             return value
         if op in (":=", "="):
+            tier, reason = environment.changed(self.scope, name)
+            if tier:
+                self.doubt(reason)
             self.scope.variables[name] = ANYTHING
         # With an operator the variable may also be set outside the text: left unknown.
         return NUMBER if value.numeric and base in (":", "#", "##", "%", "%%") else ANYTHING

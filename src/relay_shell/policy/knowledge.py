@@ -6,6 +6,7 @@ operator in `commands.d` are read wholly and win over them.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,12 @@ from pathlib import Path
 from .spec import Spec, SpecError, compile_spec
 
 OPERATOR_DIRECTORY = Path("/etc/relay-shell/commands.d")
+
+
+# Programs that Debian installs under a name with their version.
+_VERSIONED = re.compile(
+    r"(php-fpm|php|python3|python|perl|ruby|lua|gcc|g\+\+|cpp|clang|tclsh|postgres|go)-?\d+(?:\.\d+)*"
+)
 
 
 class Knowledge:
@@ -36,7 +43,8 @@ class Knowledge:
             return spec
         table = self._tables.get(name)
         if table is None:
-            return None
+            match = _VERSIONED.fullmatch(name)
+            return self.get(match.group(1)) if match else None
         other = table.get("same")
         if isinstance(other, str) and other != name:
             base = self._tables.get(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import paths
+from . import environment, paths
 from .destinations import device_host
 from .model import Node, Tier
 from .syntax import Redirect
@@ -23,6 +23,10 @@ def redirect_all(
     nodes: list[Node] = []
     for redirect in redirects:
         judge.budget.spend()
+        if redirect.fd.startswith("{"):
+            tier, reason = environment.changed(judge.scope, redirect.fd.strip("{}"))
+            if tier:
+                nodes.append(Node(redirect.source, "redirection", tier, (reason,)))
         if redirect.op in ("<<", "<<-"):
             value = judge.expander(nodes).single(redirect.target)
             if redirect.fd in ("", "0"):

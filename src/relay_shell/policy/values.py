@@ -100,13 +100,17 @@ def is_safe(value: Value) -> bool:
 
 @dataclass(slots=True)
 class Scope:
-    """State of the shell at one point: variables, functions, aliases, positionals."""
+    """State of the shell at one point: variables, functions, aliases, positionals.
+
+    `exported` are variables that programs started later receive; `*` is all that are assigned.
+    """
 
     variables: dict[str, Value] = field(default_factory=dict)
     functions: dict[str, Command] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     positional: list[Arg] | None = None
     name: str = ""
+    exported: set[str] = field(default_factory=set)
 
     def lookup(self, name: str) -> Value:
         """What is known of a parameter."""
@@ -131,6 +135,7 @@ class Scope:
             dict(self.aliases),
             self.positional,
             self.name,
+            set(self.exported),
         )
 
     def merge(self, branches: list[Scope]) -> None:
@@ -139,6 +144,7 @@ class Scope:
             for name, value in branch.variables.items():
                 before = self.variables.get(name, ANYTHING)
                 self.variables[name] = value if before is value else join(before, value)
+            self.exported |= branch.exported
             self.functions.update(branch.functions)
             self.aliases.update(branch.aliases)
             if branch.positional is not self.positional:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .. import environment
@@ -17,109 +17,6 @@ if TYPE_CHECKING:
     from ..call import Call
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
-_SIMPLE = {"n": "\n", "t": "\t", "\\": "\\", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f"}
-_SIMPLE |= {"r": "\r", "v": "\v", '"': '"', "'": "'"}
-
-
-def _escapes(text: str) -> str | None:
-    """Backslash escapes of printf(1) and `echo -e`; None where the result is not certain."""
-    certain = True
-
-    def replace(match: re.Match[str]) -> str:
-        nonlocal certain
-        octal, hexa, other = match.groups()
-        if other is not None:
-            if other not in _SIMPLE:
-                certain = False
-            return _SIMPLE.get(other, "")
-        code = int(octal, 8) if octal else int(hexa, 16)
-        certain = certain and 0 < code < 128
-        return chr(code) if code < 128 else ""
-
-    result = _ESCAPE.sub(replace, text)
-    return result if certain else None
-
-
-def judge_echo(call: Call, spec: Spec) -> None:
-    """`echo` prints its words, which matters when they go to an interpreter."""
-    if not all(arg.exact for arg in call.args):
-        return
-    words = [arg.text for arg in call.args]
-    newline, escapes = "\n", False
-    while words and re.fullmatch(r"-[neE]+", words[0]):
-        flags = words.pop(0)
-        newline = "" if "n" in flags else newline
-        escapes = "e" in flags
-    text = " ".join(words)
-    # dash's echo interprets escapes without -e; bash's does not.
-    if escapes or (call.judge.dialect not in ("bash", "rbash") and "\\" in text):
-        decoded = _escapes(text)
-        call.output = Value(decoded + newline) if decoded is not None else ANYTHING
-    else:
-        call.output = Value(text + newline)
-
-
-def judge_printf(call: Call, spec: Spec) -> None:
-    """`printf`: -v assigns a variable; otherwise it prints."""
-    args = call.args
-    if args and args[0].wild:
-        call.add(2, f"`{args[0].display}` may become an option")
-    if args and args[0].text.startswith("-v"):
-        name = args[0].text[2:] or (args[1].text if len(args) > 1 else "")
-        if not _NAME.fullmatch(name) or not all(arg.exact for arg in args[:2]):
-            call.add(2, "`printf -v` evaluates a subscript")
-        call.judge.scope.variables[name] = ANYTHING
-        return
-    if args and args[0].exact and args[0].text == "--":
-        args = args[1:]
-    if not args or not all(arg.exact for arg in args):
-        return
-    pieces: list[str] = []
-    form = args[0].text
-    values = [arg.text for arg in args[1:]]
-    if "%" not in form:
-        values = []
-    while True:
-        for literal, spec_text in re.findall(r"((?:[^%]|%%)+)|(%[-0-9.]*[a-zA-Z])", form):
-            if literal:
-                decoded = _escapes(literal.replace("%%", "%"))
-            elif spec_text == "%s":
-                decoded = values.pop(0) if values else ""
-            elif spec_text == "%b":
-                decoded = _escapes(values.pop(0) if values else "")
-            else:
-                return
-            if decoded is None:
-                return
-            pieces.append(decoded)
-        if not values or len(pieces) > 4096:
-            break
-    call.output = Value("".join(pieces))
-
-
-def judge_cat(call: Call, spec: Spec) -> None:
-    """`cat` without files hands on its input."""
-    if all(arg.exact and arg.text == "-" for arg in call.args) and call.stdin.text is not None:
-        call.output = Value(call.stdin.text)
-
-
-def judge_base64(call: Call, spec: Spec) -> None:
-    """`base64 -d` of a known text is known, so that it cannot hide a command."""
-    words = [arg.text for arg in call.args if arg.exact and arg.text != "-"]
-    text = call.stdin.text
-    if text is None or len(text) > 65536 or words not in (["-d"], ["--decode"], ["-D"], ["-di"]):
-        return
-    try:
-        call.output = Value(base64.b64decode(text, validate=False).decode())
-    except (ValueError, UnicodeDecodeError):
-        call.output = ANYTHING
-
-
-def judge_rev(call: Call, spec: Spec) -> None:
-    """`rev` turns lines round."""
-    if not call.args and call.stdin.text is not None:
-        call.output = Value("\n".join(line[::-1] for line in call.stdin.text.split("\n")))
 
 
 def judge_eval(call: Call, spec: Spec) -> None:
@@ -203,10 +100,14 @@ def _assignments(call: Call, *, exported: bool, options: str) -> None:
         if not _NAME.fullmatch(name):
             call.add(2, f"`{call.name} {arg.display}` evaluates a subscript or option")
             continue
+        if exported:
+            call.judge.scope.exported.add(name)
         if not equals:
+            if exported and name in call.judge.scope.variables:
+                call.add(*environment.changed(call.judge.scope, name))
             continue
         value = Arg(text, arg.exact, arg.splits, arg.many, arg.safe)
-        call.add(*environment.assigned(name, value, exported=exported))
+        call.add(*environment.changed(call.judge.scope, name, value))
         call.judge.scope.variables[name] = Value(text) if arg.exact else ANYTHING
         del index
     call.output = Value("")
@@ -242,6 +143,14 @@ def judge_alias(call: Call, spec: Spec) -> None:
 
 def judge_set(call: Call, spec: Spec) -> None:
     """`set`: options of this shell, or its positional parameters."""
+    words = [arg.text for arg in call.args]
+    for word in words:
+        if word == "--" or not word.startswith(("-", "+")):
+            break
+        if "a" in word[1:] and word[0] == "-" and word[1:2] != "-":
+            call.judge.scope.exported.add("*")
+    if ("-o", "allexport") in pairwise(words) or any(not arg.exact for arg in call.args):
+        call.judge.scope.exported.add("*")
     if call.args:
         call.judge.scope.positional = None
     call.output = Value("")
@@ -275,7 +184,7 @@ def judge_read(call: Call, spec: Spec) -> None:
         if not (name.exact and _NAME.fullmatch(name.text)):
             call.add(2, f"`{call.name} {name.display}` evaluates a subscript")
             continue
-        call.add(*environment.assigned(name.text, Arg("", exact=False), exported=False))
+        call.add(*environment.changed(call.judge.scope, name.text))
         call.judge.scope.variables[name.text] = ANYTHING
     call.output = Value("")
 
@@ -369,7 +278,31 @@ def judge_getopts(call: Call, spec: Spec) -> None:
     if len(call.args) < 2 or not _NAME.fullmatch(call.args[1].text):
         call.add(2, "`getopts` evaluates a subscript")
         return
+    call.add(*environment.changed(call.judge.scope, call.args[1].text))
     call.judge.scope.variables[call.args[1].text] = ANYTHING
+
+
+def judge_jobs(call: Call, spec: Spec) -> None:
+    """`jobs`: lists, and with -x runs a command."""
+    for index, arg in enumerate(call.args):
+        if arg.text == "-x":
+            call.run(call.args[index + 1 :], call.stdin)
+            return
+        if arg.wild:
+            call.add(2, f"`{arg.display}` may become an option that runs a command")
+
+
+def judge_wait(call: Call, spec: Spec) -> None:
+    """`wait -p NAME` assigns the process that ended."""
+    parsed = parse_options(spec, call.args)
+    for doubt in parsed.doubts:
+        call.add(2, doubt)
+    for name in parsed.all("-p"):
+        if not (name.exact and _NAME.fullmatch(name.text)):
+            call.add(2, "`wait -p` evaluates a subscript")
+            continue
+        call.add(*environment.changed(call.judge.scope, name.text))
+        call.judge.scope.variables[name.text] = ANYTHING
 
 
 def judge_compgen(call: Call, spec: Spec) -> None:

@@ -267,6 +267,10 @@ def judge_cpio(call: Call, spec: Spec) -> None:
     """`cpio`: -t lists; -i, -o and -p write."""
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, "cpio")
+    for archive in parsed.all("-F", "--file", "-I", "-O"):
+        host, colon, _ = archive.text.partition(":")
+        if (colon and "/" not in host) and not parsed.has("--force-local"):
+            call.add(2, f"opens the archive {archive.display} on another machine")
     if parsed.has("-t", "--list") or (parsed.has("-o", "--create") and not parsed.has("-O", "-F")):
         return
     call.add(2, "`cpio` writes files")

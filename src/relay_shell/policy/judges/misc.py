@@ -7,23 +7,11 @@ from typing import TYPE_CHECKING
 
 from ..options import parse_options
 from ..programs import by_spec, judge_options
-from ..values import Value, known
+from ..values import known
 
 if TYPE_CHECKING:
     from ..call import Call
     from ..spec import Spec
-
-
-def judge_editor(call: Call, spec: Spec) -> None:
-    """Editors: any of them can write and run commands; their scripts often do."""
-    for arg in call.args:
-        if arg.exact and arg.text.startswith(("+", "-c", "--cmd", "--eval", "-s", "-S", "-E")):
-            call.add(2, f"`{call.name} {arg.text}` runs commands of the editor")
-    for arg in call.args:
-        match = re.search(r":?!\s*(.+)", arg.text) if arg.exact else None
-        if match:
-            call.shell(known(match.group(1)))
-    call.add(2, f"`{call.name}` is an editor, which can write files and run commands")
 
 
 def judge_top(call: Call, spec: Spec) -> None:
@@ -46,6 +34,13 @@ def judge_sysctl(call: Call, spec: Spec) -> None:
             call.add(2, f"`sysctl {arg.display}` sets a kernel parameter")
         elif not arg.exact and not arg.numeric and not arg.safe:
             call.add(2, f"`{arg.display}` may set a kernel parameter")
+
+
+def judge_setpci(call: Call, spec: Spec) -> None:
+    """`setpci`: registers are read, `register=value` is written."""
+    for arg in call.args:
+        if "=" in arg.display or not arg.exact:
+            call.add(2, f"`setpci {arg.display}` writes to a device")
 
 
 def judge_ionice(call: Call, spec: Spec) -> None:
@@ -365,19 +360,6 @@ def judge_chrt(call: Call, spec: Spec) -> None:
             call.add(2, "changes the scheduling of running processes")
     elif len(parsed.operands) > 1:
         call.output = call.run(parsed.operands[1:], call.stdin)
-
-
-_LESS_COMMAND = re.compile(r"\+\+?(?:G|F|g|\d+[gGp%]?|/[^\n!|]*|\?[^\n!|]*)?")
-
-
-def judge_less(call: Call, spec: Spec) -> None:
-    """`less`: `+cmd` is typed into it at the start, and `!` there runs a program."""
-    parsed = by_spec(call, spec)
-    for arg in parsed.operands:
-        if arg.text.startswith("+") and not (arg.exact and _LESS_COMMAND.fullmatch(arg.text)):
-            call.add(2, f"`less {arg.display}` starts with a command that may run a program")
-    if call.stdin.text is not None and not call.args:
-        call.output = Value(call.stdin.text)
 
 
 def judge_asks_host(call: Call, spec: Spec) -> None:

@@ -26,6 +26,9 @@ def judge_test(call: Call, spec: Spec) -> None:
             continue
         if not (following.exact and _NAME.fullmatch(following.text)):
             call.add(2, f"`{arg.text} {following.display}` evaluates a subscript")
+    for arg in call.args:
+        if arg.splits and not (arg.numeric or arg.safe):
+            call.add(2, f"`{arg.display}` may become -v, which evaluates a subscript")
     call.output = Value("")
 
 
