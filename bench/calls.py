@@ -5,17 +5,15 @@ Usage: python -m bench.calls [--socket PATH --front-pid PID --broker-pid PID] [-
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import functools
-import json
 import os
 import tempfile
 from typing import Any
 
 from bench.client import Agent, cpu, floor, rate, summary, timed
-from bench.host import Host, arguments, host
+from bench.host import Host, report
 
 MEGABYTE = 1024 * 1024
 _appended = tempfile.NamedTemporaryFile(prefix="relay-shell-bench-")  # noqa: SIM115
@@ -169,16 +167,7 @@ def measure(at: Host, rounds: int = 50) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
-    arguments(parser)
-    options = parser.parse_args()
-    with host(options) as at:
-        found = measure(at, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:55}", value)
+    report("python -m bench.calls", __doc__, measure)
 
 
 if __name__ == "__main__":

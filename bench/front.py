@@ -5,15 +5,13 @@ Usage: python -m bench.front [--socket PATH --connect COMMAND --front-pid PID] [
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import subprocess
 from time import perf_counter
 from typing import Any
 
 from bench.client import FIRST, Agent, cpu, first_response, floor, summary, timed
-from bench.host import Host, arguments, host
+from bench.host import Host, report
 
 CALLS = 400
 
@@ -80,16 +78,7 @@ def measure(at: Host, rounds: int = 50) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.front", description=__doc__)
-    arguments(parser)
-    options = parser.parse_args()
-    with host(options) as at:
-        found = measure(at, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:55}", value)
+    report("python -m bench.front", __doc__, measure)
 
 
 if __name__ == "__main__":

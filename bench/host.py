@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SRC = Path(__file__).parents[1] / "src"
 
@@ -126,6 +127,20 @@ def _broker() -> None:
         return 0
 
     run_on_loop(serve())
+
+
+def report(program: str, description: str | None, measure: Callable[..., dict[str, Any]]) -> None:
+    """Be the program of a bench: measure where the command line says, and print."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    arguments(parser)
+    options = parser.parse_args()
+    with host(options) as at:
+        found = measure(at, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:55}", value)
 
 
 @contextlib.contextmanager

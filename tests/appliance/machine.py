@@ -20,8 +20,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .process import Process, poll
 from .steps import ENVIRONMENT, Steps, prepared
@@ -81,22 +79,6 @@ class Machine(Steps):
         self._leader: Process | None = None
 
     # -- life ------------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        try:
-            self.boot()
-        except BaseException:
-            self.destroy()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.destroy()
 
     @property
     def running(self) -> bool:

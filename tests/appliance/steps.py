@@ -8,7 +8,8 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 from . import journal
 from .process import poll
@@ -53,6 +54,30 @@ class Steps(ABC):
     def __init__(self) -> None:
         self.name = ""
         self._declared = list(self.baseline)
+
+    def __enter__(self) -> Self:
+        try:
+            self.boot()
+        except BaseException:
+            self.destroy()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.destroy()
+
+    @abstractmethod
+    def boot(self) -> None:
+        """Boots. Returns when systemd has started everything it was told to."""
+
+    @abstractmethod
+    def destroy(self) -> None:
+        """Ends everything in the machine at once and removes what it had."""
 
     @abstractmethod
     def command(

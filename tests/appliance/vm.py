@@ -18,8 +18,6 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .machine import BUILD
 from .process import Process, poll
@@ -90,22 +88,6 @@ class VM(Steps):
         self._memory = memory
         self._port = 0
         self._qemu: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.boot()
-        except BaseException:
-            self.destroy()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.destroy()
 
     def boot(self, seconds: float = 300) -> None:
         """Boots. Returns when systemd has started everything it was told to."""

@@ -55,6 +55,30 @@ def check_words(words: list[str]) -> None:
         raise RelayError("InvalidArguments", reason="the program's name is empty")
 
 
+class RunOptions(Limits):
+    """Keywords of `Shell.run` that every tool takes from its arguments alike."""
+
+    cwd: str | None
+    env: Mapping[str, str] | None
+    stdin: bytes
+    merge_stderr: bool
+
+
+def options_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> RunOptions:
+    """How a call wants its command run.
+
+    Raises:
+        RelayError: kind InvalidArguments, for a value over the settings' hard limit.
+    """
+    return {
+        "cwd": args.get("cwd"),
+        "env": args.get("env"),
+        "stdin": args.get("stdin", "").encode("utf-8", "surrogateescape"),
+        "merge_stderr": args.get("merge_stderr", False),
+        **limits_of(args, settings),
+    }
+
+
 def limits_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> Limits:
     """The call's timeout and max_output, by default the settings'.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import run_result, schema
 from .base import Annotations, Call, Result, Tool, arguments, facts
-from .command import command_of, limits_of
+from .command import command_of, options_of
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -15,11 +15,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
     done = await call.services.shell.run(
         command_of(args, call.services.settings),
         call=call,
-        cwd=args.get("cwd"),
-        env=args.get("env"),
-        stdin=args.get("stdin", "").encode("utf-8", "surrogateescape"),
-        merge_stderr=args.get("merge_stderr", False),
-        **limits_of(args, call.services.settings),
+        **options_of(args, call.services.settings),
     )
     return run_result.result(done)
 

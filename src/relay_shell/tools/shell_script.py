@@ -8,7 +8,7 @@ from typing import Any
 from ..wire.errors import RelayError
 from . import run_result, schema
 from .base import Annotations, Call, Result, Tool, arguments, facts
-from .command import check_words, limits_of
+from .command import check_words, options_of
 
 INTERPRETERS = {"bash": "/bin/bash", "sh": "/bin/sh", "python3": "/usr/bin/python3"}
 SHEBANG_LENGTH = 255
@@ -43,11 +43,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
         script=script.encode("utf-8", "surrogateescape"),
         script_args=args.get("args", []),
         call=call,
-        cwd=args.get("cwd"),
-        env=args.get("env"),
-        stdin=args.get("stdin", "").encode("utf-8", "surrogateescape"),
-        merge_stderr=args.get("merge_stderr", False),
-        **limits_of(args, call.services.settings),
+        **options_of(args, call.services.settings),
     )
     return run_result.result(done)
 
