@@ -77,10 +77,13 @@ def test_a_late_collector_blocks_until_it_has_caught_up(tmp_path: Path) -> None:
         operator = await office.operator()
         told = (await operator.ask("status"))["status"]["evidence"]["remote_ack"]
         assert (told["state"], told["calls"]) == ("late", 2)
+        assert office.broker is not None
+        assert office.broker.state.summary().startswith("COLLECTOR LATE")
 
         holds(office)
         (again,) = await until(lambda: office.records("acknowledged"))
         assert again["facts"]["calls"] == 2
+        assert "COLLECTOR" not in office.broker.state.summary()
         waiting = await begun(office, worker, "k-4")
         holds(office)
         assert (await waiting)["decision"] == "allow"
@@ -161,5 +164,19 @@ def test_a_worker_that_ends_meanwhile_ends_its_call_once(tmp_path: Path) -> None
         await until(lambda: office.records("interrupted", call_id="k-1"))
         await asyncio.sleep(0.1)
         assert office.records("outcome", call_id="k-1") == []
+
+    story(tmp_path, tell, **remote(tmp_path, evidence__remote_ack_wait=300))
+
+
+def test_a_broker_that_stops_waits_no_longer(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        waiting = await begun(office, worker, "k-1")
+        assert office.broker is not None
+        await office.broker.close("SIGTERM")
+        await asyncio.gather(waiting, return_exceptions=True)
+        (end,) = office.records("outcome", call_id="k-1")
+        assert end["status"] == "cancelled" and "the broker stops" in end["error"]
+        assert office.records()[-1]["event"] in ("stop", "checkpoint")
 
     story(tmp_path, tell, **remote(tmp_path, evidence__remote_ack_wait=300))

@@ -61,7 +61,13 @@ class RemoteAck:
         self._owed = NOTHING
         self._since = 0.0
         self._calls = 0
+        self._waiting = 0
         self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether the collector lacks what was waited for."""
+        return self._owed is not NOTHING
 
     def asked(self, tier: int) -> bool:
         """Whether calls of this tier wait."""
@@ -74,7 +80,7 @@ class RemoteAck:
         Raises:
             RelayError: kind CollectorUnavailable.
         """
-        if self._owed is not NOTHING and self._blocks() and self.asked(tier):
+        if self.late and self._blocks() and self.asked(tier):
             self._calls += 1
             raise _failure(f"it has been late for {time.monotonic() - self._since:.0f} s")
 
@@ -91,10 +97,10 @@ class RemoteAck:
             return
         place = Place.of(intent)
         seconds = self._state.settings["evidence.remote_ack_wait"]
-        if self._owed is NOTHING and await self._acknowledged(place, seconds):
+        if not self.late and await self._acknowledged(place, seconds):
             return
         reason = f"record {place.seq} is not acknowledged"
-        reason += f" after {seconds} s" if self._owed is NOTHING else ", and others are late"
+        reason += f" after {seconds} s" if not self.late else ", and others are late"
         blocks = self._blocks()
         self._late(place)
         self._state.trail.note(
@@ -113,13 +119,17 @@ class RemoteAck:
     async def _acknowledged(self, place: Place, seconds: float) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while not self._read().covers(place):
-            if self._state.closing:
-                raise RelayError("Cancelled", reason="the broker stops")
-            if loop.time() >= deadline:
-                return False
-            await asyncio.sleep(POLL)
-        return True
+        self._waiting += 1
+        try:
+            while not self._read().covers(place):
+                if self._state.closing:
+                    raise RelayError("Cancelled", reason="the broker stops")
+                if loop.time() >= deadline:
+                    return False
+                await asyncio.sleep(POLL)
+            return True
+        finally:
+            self._waiting -= 1
 
     def _blocks(self) -> bool:
         return bool(self._state.settings["evidence.remote_ack_policy"] == "block")
@@ -127,10 +137,11 @@ class RemoteAck:
     # ---- late ----------------------------------------------------------------------------
 
     def _late(self, place: Place) -> None:
-        if self._owed is NOTHING:
+        if not self.late:
             self._since, self._calls = time.monotonic(), 0
         self._owed = place
         self._calls += 1
+        self._state.changed()
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
 
@@ -140,6 +151,7 @@ class RemoteAck:
             await asyncio.sleep(WATCH)
         facts = {"seq": found.seq, "calls": self._calls}
         self._owed, self._watching = NOTHING, None
+        self._state.changed()
         seconds = time.monotonic() - self._since
         self._state.trail.note(event="acknowledged", duration_ms=round(seconds * 1000), facts=facts)
 
@@ -166,14 +178,15 @@ class RemoteAck:
         """Figures for `relay-shell status`."""
         if self._state.settings["evidence.remote_ack"] == "off":
             return {"state": "off"}
-        late = self._owed is not NOTHING
-        found: dict[str, Any] = {"state": "late" if late else "ok", "seq": self._read().seq}
-        if late:
+        found: dict[str, Any] = {"state": "late" if self.late else "ok", "seq": self._read().seq}
+        if self.late:
             found |= {"seconds": round(time.monotonic() - self._since), "calls": self._calls}
         return found
 
-    def close(self) -> None:
-        """Stop watching."""
+    async def close(self) -> None:
+        """Let go of the calls that wait, once the broker is closing; none of them runs."""
+        while self._waiting:
+            await asyncio.sleep(POLL)
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None

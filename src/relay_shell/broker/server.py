@@ -428,6 +428,7 @@ class Broker:
                 loop.remove_reader(worker.pidfd)
         # Handlers that were admitting calls finish or fail here, while there is a record.
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await state.remote.close()
         await asyncio.sleep(0)
         self._admission.close()
         self._history.close()

@@ -101,6 +101,8 @@ class State:
         trouble = self.trail.writer.trouble
         if trouble is not None:
             text = f"REFUSING CALLS, {trouble.message}; {text}"
+        if self.remote.late:
+            text = f"COLLECTOR LATE; {text}"
         standing = self.freezer.standing()
         if standing:
             text += f"; frozen: {', '.join(str(freeze) for freeze in standing[:3])}"

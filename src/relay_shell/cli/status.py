@@ -80,6 +80,9 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
             return False, f"journald does not take records: {safe(journal.get('state'))}"
         if journal.get("spooled"):
             words.append(f"{journal['spooled']} wait for journald")
+    remote = evidence.get("remote_ack")
+    if isinstance(remote, dict) and remote.get("state") == "late":
+        return False, f"the collector is late: {remote.get('calls')} calls refused or marked"
     if evidence.get("append_only") is not None:
         words.append("append-only" if evidence["append_only"] else "NOT append-only")
     signing = evidence.get("signing")

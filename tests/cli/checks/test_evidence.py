@@ -120,6 +120,8 @@ GOOD = {"evidence": {"state": "ok", "seq": 7, "journal": {"state": "ok", "lost":
         ({"evidence": {"state": "no_space", "trouble": "no space is left"}}, "fail"),
         ({"evidence": {"state": "ok", "seq": 1, "journal": {"state": "ok", "lost": 3}}}, "fail"),
         ({"evidence": {"state": "ok", "seq": 1, "journal": {"state": "down", "lost": 0}}}, "fail"),
+        ({"evidence": {"state": "ok", "seq": 1, "remote_ack": {"state": "ok"}}}, "ok"),
+        ({"evidence": {"state": "ok", "seq": 1, "remote_ack": {"state": "late"}}}, "fail"),
     ],
 )
 def test_what_the_broker_says_of_its_record(status, word):
