@@ -172,8 +172,10 @@ def test_a_broker_that_stops_waits_no_longer(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()
         waiting = await begun(office, worker, "k-1")
-        assert office.broker is not None
-        await office.broker.close("SIGTERM")
+        broker = office.broker
+        assert broker is not None
+        await until(lambda: broker.state.remote.status()["waiting"])
+        await broker.close("SIGTERM")
         await asyncio.gather(waiting, return_exceptions=True)
         (end,) = office.records("outcome", call_id="k-1")
         assert end["status"] == "cancelled" and "the broker stops" in end["error"]

@@ -179,6 +179,7 @@ class RemoteAck:
         if self._state.settings["evidence.remote_ack"] == "off":
             return {"state": "off"}
         found: dict[str, Any] = {"state": "late" if self.late else "ok", "seq": self._read().seq}
+        found["waiting"] = self._waiting
         if self.late:
             found |= {"seconds": round(time.monotonic() - self._since), "calls": self._calls}
         return found
