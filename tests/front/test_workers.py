@@ -44,6 +44,44 @@ def test_a_call_and_the_tools_at_once_share_one_worker(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_ticket_that_the_broker_lost_is_asked_for_again(tmp_path: Path) -> None:
+    """A broker that was killed between ticket and hello costs no call."""
+
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            home.gate.clear()
+            raw = await home.legacy()
+            params = {"name": "shell_exec", "arguments": {"command": "echo x"}}
+            ident = raw.request("tools/call", params)
+            await until(lambda: home.broker.tickets)
+            home.broker.tickets.clear()
+            home.gate.set()
+            answer = await raw.hear()
+            assert answer["id"] == ident and answer["result"]["isError"] is False
+            assert len(home.front.pool) == 1
+
+    run(scenario())
+
+
+def test_a_worker_that_stays_refused_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as home:
+            home.broker.tickets = Forgetful()
+            raw = await home.legacy()
+            result = await raw.call("shell_exec", {"command": "echo x"})
+            assert result["isError"] and "PermissionDenied" in result["content"][0]["text"]
+            assert len(home.workers) == 2
+
+    run(scenario())
+
+
+class Forgetful(dict[str, str]):
+    """Tickets of a broker that admits nobody."""
+
+    def __setitem__(self, ticket: str, conn: str) -> None:
+        return
+
+
 def test_an_unused_worker_ends_and_a_call_gets_a_new_one(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:

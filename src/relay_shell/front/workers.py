@@ -208,7 +208,14 @@ class Pool:
         for worker in sorted(self.of(owner.principal), key=lambda worker: worker is not wanted):
             if worker.parked and await self._adopt(worker, owner):
                 return worker
-        return await self._spawn(owner)
+        try:
+            return await self._spawn(owner)
+        except RelayError as error:
+            if error.kind != "PermissionDenied":
+                raise
+            # A broker that was restarted meanwhile knows no ticket of the one before it.
+            logger.info("worker not admitted, another is started: %s", error.message)
+            return await self._spawn(owner)
 
     async def _adopt(self, worker: Worker, owner: Owner) -> bool:
         worker.parked = False
