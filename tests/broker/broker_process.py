@@ -32,6 +32,7 @@ async def main() -> int:
             ("audit", "audit.jsonl"),
             ("state", "state"),
             ("runtime", "runtime"),
+            ("recordings", "recordings"),
         )
     }
     uid = os.geteuid()

@@ -27,7 +27,7 @@ Body = dict[str, Any]
 
 def settings_in(root: Path, **changes: Any) -> Settings:
     """Settings whose paths are all below `root`; changes by name, with "__" for the dot."""
-    for name in ("state", "runtime"):
+    for name in ("state", "runtime", "recordings"):
         (root / name).mkdir(mode=0o700, exist_ok=True)
     values: dict[str, Any] = {
         "paths.socket": str(root / "mcp.sock"),
@@ -36,6 +36,7 @@ def settings_in(root: Path, **changes: Any) -> Settings:
         "paths.audit": str(root / "audit.jsonl"),
         "paths.state": str(root / "state"),
         "paths.runtime": str(root / "runtime"),
+        "paths.recordings": str(root / "recordings"),
     }
     return Settings(values | {name.replace("__", "."): value for name, value in changes.items()})
 

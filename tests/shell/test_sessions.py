@@ -282,7 +282,7 @@ def test_ended_sessions_make_room_for_new_ones(rig: Any) -> None:
 
 
 def test_program_that_does_not_read_is_reported(rig: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("relay_shell.shell.session.WRITE", 0.3)
+    monkeypatch.setattr("relay_shell.shell.typist.WRITE", 0.3)
 
     async def main() -> None:
         async with rig() as r:

@@ -50,6 +50,7 @@ class BrokerEnd:
                 ("begin", self._begin),
                 ("end", lambda body: {}),
                 ("audit_tail", lambda body: {"records": [{"seq": 1, "event": "intent"}]}),
+                ("record_open", lambda body: {"recording": "", "mode": "metadata"}),
                 ("explain", lambda body: {"verdict": {**self.verdict, "asked": body["args"]}}),
             )
         }

@@ -65,6 +65,7 @@ class Access(NamedTuple):
     """Tools that it may call; None is all of them."""
     hosts: tuple[str, ...] | None = None
     budgets: Mapping[str, int] = MappingProxyType({})
+    recording: str = "metadata"
 
     def refuses(self, tool: str, hosts: Sequence[object]) -> str:
         """Why a call of this tool for these hosts is outside the grant, "" if it is inside."""
@@ -267,6 +268,7 @@ def access_of(settings: Mapping[str, Any], grant: Grant = _ALL) -> Access:
         grant.tools,
         grant.hosts,
         grant.budgets,
+        grant.recording or settings["recording.mode"],
     )
 
 

@@ -30,6 +30,7 @@ from .keys import signer
 from .operator import Operators
 from .peer import PeerError
 from .principals import Accounts
+from .recording_desk import RecordingDesk
 from .state import State
 from .statefile import StateError, check_directory
 from .trail import Trail
@@ -118,7 +119,10 @@ class Broker:
         )
         self._admission = Admission(self.state)
         self._history = History(settings["paths.audit"])
-        self._worker = WorkerDesk(self.state, self._admission, self._history, local=local)
+        self._recordings = RecordingDesk(self.state)
+        self._worker = WorkerDesk(
+            self.state, self._admission, self._history, self._recordings, local=local
+        )
         self._authority = Authority(self.state, self._worker.stop)
         self._front = FrontDesk(self.state, self._authority, local=local)
         self._operators = Operators(self.state, self._worker, self._history)
@@ -147,6 +151,7 @@ class Broker:
         )
         self._restored = writer.trouble is None
         self._worker.restore(writer.unfinished)
+        self._recordings.restore()
         if state.rules:
             self._authority.reconsider_all(identities(state))
         self._pulse = Pulse(writer, *self._rhythm())
@@ -431,6 +436,7 @@ class Broker:
         await state.remote.close()
         await asyncio.sleep(0)
         self._admission.close()
+        await self._recordings.close()
         self._history.close()
         self._pulse.stop()
         state.floods.close()

@@ -18,6 +18,7 @@ from .calls import LiveCall
 from .history import History
 from .outcomes import repeated
 from .peer import Peer, PeerError
+from .recording_desk import RecordingDesk
 from .state import State
 from .workers import Worker
 
@@ -43,11 +44,18 @@ class WorkerDesk:
     """
 
     def __init__(
-        self, state: State, admission: Admission, history: History, *, local: bool = False
+        self,
+        state: State,
+        admission: Admission,
+        history: History,
+        recordings: RecordingDesk,
+        *,
+        local: bool = False,
     ) -> None:
         self._state = state
         self._admission = admission
         self._history = history
+        self._recordings = recordings
         self._local = local
         self.requests: dict[str, RequestHandler] = {
             "hello_worker": self.hello,
@@ -55,6 +63,7 @@ class WorkerDesk:
             "end": self.end,
             "audit_tail": self.audit_tail,
             "explain": self.explain,
+            **recordings.requests,
         }
         self.notices = {"note": self.note, "busy": self.busy}
 
@@ -318,6 +327,7 @@ class WorkerDesk:
             asyncio.get_running_loop().remove_reader(worker.pidfd)
         state.workers.remove(worker)
         self._admission.gone(worker)
+        self._recordings.gone(worker.id, "the worker ended")
         state.floods.end(f"worker {worker.id}")
         state.trail.note(
             event="worker",

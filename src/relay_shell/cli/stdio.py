@@ -97,6 +97,7 @@ def placed(settings: Settings, home: Path, slot: int) -> Settings:
         "paths.audit": home / name,
         "paths.state": state,
         "paths.runtime": state / "run",
+        "paths.recordings": state / "recordings",
     }
     values = dict(settings)
     for key, path in paths.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import authority, evidence, limits, processes
+from .rows import authority, evidence, limits, processes, recording
 from .rows.authority import TOOL_GROUPS
 from .setting import BROKER, FRONT, WORKER, Setting
 
@@ -47,13 +47,15 @@ SECTIONS: dict[str, str] = {
     "budgets": "How much one principal may ask for, over all its connections; 0 is no limit. "
     "access.toml gives other budgets by identity.",
     "evidence": "The record of every call: the file and the journal.",
+    "recording": "Recordings of terminal sessions (relay-shell replay). They hold every secret "
+    "that the screen showed, unless redaction.output is on.",
     "redaction": "Hiding secrets. The arguments in the record are always redacted.",
     "front": "The process that speaks MCP.",
     "worker": "The process that runs the commands of one connection.",
     "paths": "Files and sockets. The units and tmpfiles.d name the same paths: change both.",
 }
 
-_ROWS = (*authority.ROWS, *limits.ROWS, *evidence.ROWS, *processes.ROWS)
+_ROWS = (*authority.ROWS, *limits.ROWS, *evidence.ROWS, *recording.ROWS, *processes.ROWS)
 _ORDER = list(SECTIONS)
 
 TABLE: dict[str, Setting] = {

@@ -17,6 +17,7 @@ from .hosts import canonical_host, canonical_ip, canonical_pattern
 
 FILE = "access.toml"
 MODES = ("open", "guarded", "readonly")
+RECORDING = ("off", "metadata", "output", "full")
 
 MOST_RULES = 1024
 MOST_ITEMS = 256
@@ -48,6 +49,7 @@ _KEYS = (
     "without_tools",
     "hosts",
     "budgets",
+    "recording",
 )
 
 
@@ -78,6 +80,7 @@ class Grant(NamedTuple):
     tools: frozenset[str] | None = None
     hosts: tuple[str, ...] | None = None
     budgets: Mapping[str, int] = MappingProxyType({})
+    recording: str | None = None
 
 
 class Rule(NamedTuple):
@@ -94,6 +97,7 @@ class Rule(NamedTuple):
     tools: frozenset[str] | None
     hosts: tuple[str, ...] | None
     budgets: Mapping[str, int]
+    recording: str | None
 
     def __str__(self) -> str:
         name = f" ({self.name})" if self.name else ""
@@ -148,6 +152,7 @@ class AccessRules:
                     rule.tools,
                     rule.hosts,
                     rule.budgets,
+                    rule.recording,
                 )
         if who.client is None and any(
             rule.fits(who, client=False) and not rule.deny for rule in self.rules
@@ -225,7 +230,7 @@ class _Reader:
         self._check_who(who)
         deny = self._boolean("deny")
         if deny:
-            for key in ("mode", "ceiling", "tools", "without_tools", "hosts", "budgets"):
+            for key in _KEYS[_KEYS.index("deny") + 1 :]:
                 if key in row:
                     self._wrong(key, f"a rule that denies gives no {key!r}")
         return Rule(
@@ -234,11 +239,12 @@ class _Reader:
             self._name(),
             MappingProxyType(who),
             deny,
-            self._mode(),
+            self._choice("mode", MODES),
             self._ceiling(),
             self._tools(),
             self._hosts(),
             self._budgets(),
+            self._choice("recording", RECORDING),
         )
 
     def _wrong(self, key: str, reason: str) -> None:
@@ -302,10 +308,10 @@ class _Reader:
             self._wrong(key, f"{key} = false means nothing; leave it out")
         return bool(value)
 
-    def _mode(self) -> str | None:
-        value = self._row.get("mode")
-        if value is not None and value not in MODES:
-            self._wrong("mode", f"mode must be one of {', '.join(MODES)}, not {_shown(value)}")
+    def _choice(self, key: str, choices: tuple[str, ...]) -> str | None:
+        value = self._row.get(key)
+        if value is not None and value not in choices:
+            self._wrong(key, f"{key} must be one of {', '.join(choices)}, not {_shown(value)}")
             return None
         return value
 

@@ -18,15 +18,14 @@ from .redaction import Redaction
 from .ring import Ring
 from .screen import Screen
 from .tree import Ended
+from .typist import type_into
 
 if TYPE_CHECKING:
     from ..secrets import StreamRedactor
+    from .recorder import Recorder
 
 GRACE = 0.3
 """Seconds between the hangup and the kill of a session that is ended."""
-
-WRITE = 5.0
-"""Seconds that a program may leave its input unread before a send gives up."""
 
 SETTLE = 0.1
 """Seconds without output after which what may be the beginning of a secret is shown as it stands:
@@ -46,6 +45,7 @@ class Session:
         call_id: the call that started it, for the record.
         confined: what an enforced program runs in; taken over.
         redaction: decides at each output whether secrets in it are hidden.
+        recorder: takes what is shown and typed; None where nothing is recorded.
         on_exit: called once, when the program and its whole tree have ended.
 
     Raises:
@@ -70,6 +70,7 @@ class Session:
         confined: Confined | None,
         redaction: Redaction,
         on_exit: Callable[[Session], None],
+        recorder: Recorder | None = None,
     ) -> None:
         from hashlib import sha256
 
@@ -81,7 +82,8 @@ class Session:
         self.redaction = redaction
         self._redactor: StreamRedactor | None = redaction.stream()
         self._flush: asyncio.TimerHandle | None = None
-        self._bytes = 0
+        self._bytes = self._typed = self._sends = self._resizes = 0
+        self.recorder = recorder
         self.rows, self.columns = rows, columns
         self.cursor = 0
         """Where the next read begins that names no offset."""
@@ -123,6 +125,8 @@ class Session:
             raise
         self.pid = self._process.pid
         self._loop.add_reader(self._master, self._readable)
+        if recorder is not None:
+            recorder.begin(call_id, self._master, self._pause, self._go_on)
 
     # ---- use -----------------------------------------------------------------------------
 
@@ -131,9 +135,18 @@ class Session:
         self.last_used = time.monotonic()
 
     async def send(
-        self, text: str, keys: Sequence[str] = (), *, submit: bool = False, enforcement: str
+        self,
+        text: str,
+        keys: Sequence[str] = (),
+        *,
+        submit: bool = False,
+        enforcement: str,
+        call_id: str = "",
     ) -> int:
         """Type text, then keys, then Enter; return the octets typed.
+
+        Args:
+            call_id: the call that types, for the recording.
 
         Raises:
             RelayError: kind InvalidArguments for an unknown key or nothing to type, NotFound if
@@ -150,7 +163,13 @@ class Session:
             raise RelayError("InvalidArguments", reason="give text, keys or submit")
         data = typed.encode("utf-8", "replace")
         async with self._sending:
-            await self._write(data)
+            self._open()
+            self._typed += len(data)
+            self._sends += 1
+            if self.recorder is not None:
+                shown = self.redaction.text(data.decode()).encode() if self.redaction.on else data
+                self.recorder.typing(call_id, shown)
+            await type_into(self._open, self.handle, data)
         return len(data)
 
     async def wait(self, timeout: float) -> None:
@@ -194,6 +213,9 @@ class Session:
         self._open()
         pty.resize(self._master, rows, columns)
         self.rows, self.columns = rows, columns
+        self._resizes += 1
+        if self.recorder is not None:
+            self.recorder.resize(rows, columns)
 
     def facts(self) -> dict[str, Any]:
         """A row of session_list."""
@@ -224,6 +246,17 @@ class Session:
             "duration_ms": round((time.monotonic() - self.created) * 1000),
         }
 
+    def counted(self) -> dict[str, Any]:
+        """What the record says of a session beside its end, unless recording.mode is off."""
+        return {
+            "title": self.title[:1024],
+            "rows": self.rows,
+            "columns": self.columns,
+            "sends": self._sends,
+            "typed_bytes": self._typed,
+            "resizes": self._resizes,
+        }
+
     async def end(self, reason: str) -> Ended:
         """Hang up, wait for `GRACE` seconds, then kill what is left."""
         if self._finishing is None:
@@ -234,42 +267,10 @@ class Session:
 
     # ---- terminal ------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self) -> int:
         if not self.running or self._master < 0:
             raise RelayError("NotFound", reason=f"the program of {self.handle} has ended")
-
-    async def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        deadline = self._loop.time() + WRITE
-        while view:
-            self._open()
-            try:
-                view = view[os.write(self._master, view) :]
-                continue
-            except BlockingIOError:
-                pass
-            except OSError:
-                raise RelayError(
-                    "NotFound", reason=f"the terminal of {self.handle} is closed"
-                ) from None
-            left = deadline - self._loop.time()
-            if left <= 0:
-                unsent = len(view)
-                raise RelayError(
-                    "Busy", reason=f"the program does not read; {unsent} bytes were not sent"
-                )
-            await self._writable(min(left, 0.1))
-
-    async def _writable(self, timeout: float) -> None:
-        future: asyncio.Future[None] = self._loop.create_future()
-        timer = self._loop.call_later(timeout, _wake, future)
-        self._loop.add_writer(self._master, _wake, future)
-        try:
-            await future
-        finally:
-            timer.cancel()
-            if self._master >= 0:
-                self._loop.remove_writer(self._master)
+        return self._master
 
     def _readable(self) -> None:
         budget = _BUDGET
@@ -289,7 +290,23 @@ class Session:
             self._bytes += len(data)
             self._take(data)
             self.last_output = self._loop.time()
+            if self.recorder is not None and self.recorder.came(data) and not self._finishing:
+                break
         self._wake_all()
+
+    def _show(self, data: bytes) -> None:
+        """Keep what may be shown, and record it."""
+        self.ring.append(data)
+        if self.recorder is not None:
+            self.recorder.output(data)
+
+    def _pause(self) -> None:
+        if self._master >= 0:
+            self._loop.remove_reader(self._master)
+
+    def _go_on(self) -> None:
+        if self._master >= 0:
+            self._loop.add_reader(self._master, self._readable)
 
     def _take(self, data: bytes) -> None:
         """Append to the buffer what of the output is decided to be no secret."""
@@ -298,16 +315,16 @@ class Session:
                 try:
                     self._redactor = self.redaction.stream()
                 except RelayError as error:
-                    self.ring.append(f"[output withheld: {error.message}]\n".encode())
+                    self._show(f"[output withheld: {error.message}]\n".encode())
                     return
         elif self._redactor is not None:
             # Switched off: what comes now is shown, what was held back ends here.
-            self.ring.append(self._redactor.finish())
+            self._show(self._redactor.finish())
             self._redactor = None
         if self._redactor is None:
-            self.ring.append(data)
+            self._show(data)
             return
-        self.ring.append(self._redactor.feed(data))
+        self._show(self._redactor.feed(data))
         if self._redactor.pending:
             if self._flush is not None:
                 self._flush.cancel()
@@ -316,7 +333,7 @@ class Session:
     def _settled(self) -> None:
         self._flush = None
         if self._redactor is not None and (held := self._redactor.flush()):
-            self.ring.append(held)
+            self._show(held)
             self._wake_all()
 
     def _close(self) -> None:
@@ -324,7 +341,7 @@ class Session:
             self._flush.cancel()
             self._flush = None
         if self._redactor is not None:
-            self.ring.append(self._redactor.finish())
+            self._show(self._redactor.finish())
             self._redactor = None
         if self._master >= 0:
             self._loop.remove_reader(self._master)
@@ -364,6 +381,8 @@ class Session:
         self.signal = status.signal
         self.exit = status.exit if status.signal is None else 128 + status.signal_number
         self.running = False
+        if self.recorder is not None:
+            self.recorder.finish(self._reason, self.exit)
         self._wake_all()
         self._on_exit(self)
 

@@ -14,6 +14,7 @@ from .capture import MOST_OUTPUT, whole_characters
 from .children import Children
 from .confined import Enforcer
 from .plain import plain
+from .recorder import Ask, Recorder, open_recorder
 from .redaction import Redaction
 from .run import Caller
 from .session import Session
@@ -30,6 +31,9 @@ CHECK = 0.02
 
 REVIEW = 60.0
 """Seconds after which limits are looked at again at the latest: a reload may have changed them."""
+
+LAST_EVENTS = 2.0
+"""Seconds in which recordings are finished when the worker ends."""
 
 Note = Callable[[str, str, Mapping[str, Any]], None]
 """Records a fact: what, the call's id, the facts."""
@@ -60,6 +64,7 @@ class SessionTable:
         worker: the worker's id, which ends every handle.
         note: told of every session that ends.
         changed: called when one starts or ends.
+        record: asks the broker to record; None where nobody does.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class SessionTable:
         enforcer: Enforcer,
         note: Note,
         changed: Callable[[], None],
+        record: Ask | None = None,
     ) -> None:
         self._enforcer = enforcer
         self._worker = worker
@@ -80,6 +86,11 @@ class SessionTable:
         self._redaction = Redaction(settings)
         self._note = note
         self._changed = changed
+        self._record = record
+        self._recorders: set[Recorder] = set()
+        self._starting = 0
+        self._counted: set[str] = set()
+        """Sessions whose counts go into the record."""
         self._table: dict[str, Session] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ending: dict[str, asyncio.Task[Ended]] = {}
@@ -109,14 +120,64 @@ class SessionTable:
             RelayError: kinds Busy, Spawn, InvalidArguments and Enforcement; nothing runs then.
         """
         most = self._settings.get("limits.sessions", 64)
-        if len(self.running()) >= most:
+        if len(self.running()) + self._starting >= most:
             raise RelayError("Busy", reason=f"{most} sessions are open; end one by session_kill")
         self._make_room(most)
         handle = f"s{self._next}.{self._worker}"
+        self._next += 1
+        self._starting += 1
+        try:
+            recorder, mode = await self._recorder(handle, call, rows, columns, title)
+        finally:
+            self._starting -= 1
+        try:
+            session = self._start(handle, argv, call, cwd, env, rows, columns, title, recorder)
+        except BaseException:
+            if recorder is not None:
+                recorder.finish("not started", None)
+            raise
+        if mode != "off":
+            self._counted.add(handle)
+        self._table[handle] = session
+        self._review(session)
+        self._changed()
+        return session
+
+    async def _recorder(
+        self, handle: str, call: Caller, rows: int, columns: int, title: str
+    ) -> tuple[Recorder | None, str]:
+        self._recorders = {each for each in self._recorders if not each.done}
+        body = {
+            "session": handle,
+            "call": call.id,
+            "rows": rows,
+            "columns": columns,
+            "title": title[:1024],
+            "term": environment.TERM,
+            "shell": str(self._settings.get("worker.shell", "")),
+        }
+        wait = float(self._settings.get("recording.wait", 2))
+        recorder, mode = await open_recorder(self._record, body, wait)
+        if recorder is not None:
+            self._recorders.add(recorder)
+        return recorder, mode
+
+    def _start(
+        self,
+        handle: str,
+        argv: Sequence[str],
+        call: Caller,
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        rows: int,
+        columns: int,
+        title: str,
+        recorder: Recorder | None,
+    ) -> Session:
         variables = environment.build(
             self._account, self._settings, env, call_id=call.id, session=handle
         )
-        session = Session(
+        return Session(
             handle,
             f"session-{handle}",
             argv,
@@ -132,12 +193,8 @@ class SessionTable:
             confined=self._enforcer.confine(call.enforcement),
             redaction=self._redaction,
             on_exit=self._exited,
+            recorder=recorder,
         )
-        self._next += 1
-        self._table[handle] = session
-        self._review(session)
-        self._changed()
-        return session
 
     def get(self, handle: str) -> Session:
         """The session of a handle.
@@ -243,7 +300,9 @@ class SessionTable:
 
     def _exited(self, session: Session) -> None:
         """Called by a session that has ended, its tree included."""
-        self._note("session_end", session.call_id, session.ending())
+        counted = session.counted() if session.handle in self._counted else {}
+        self._counted.discard(session.handle)
+        self._note("session_end", session.call_id, session.ending() | counted)
         self._changed()
 
     def _drop(self, session: Session) -> None:
@@ -321,3 +380,7 @@ class SessionTable:
         for task in list(self._ending.values()):
             with contextlib.suppress(Exception):
                 await task
+        if self._recorders:
+            await asyncio.gather(*(each.flushed(LAST_EVENTS) for each in self._recorders))
+            for recorder in self._recorders:
+                recorder.cancel()

@@ -19,6 +19,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
         args.get("keys", ()),
         submit=args.get("submit", False),
         enforcement=call.enforcement,
+        call_id=call.id,
     )
     if not {"wait", "quiet", "timeout"} & args.keys():
         return Result({"session": session.handle})

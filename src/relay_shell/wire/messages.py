@@ -184,6 +184,39 @@ TABLE: dict[str, Message] = {
     "note": Message(
         "worker", "broker", {"what": _str(), "call": _str(SHORT, False), "facts": _obj()}
     ),
+    "record_open": Message(
+        "worker",
+        "broker",
+        {
+            "session": _str(64),
+            "call": _str(),
+            "rows": _int(),
+            "columns": _int(),
+            "title": _str(TEXT),
+            "term": _str(64),
+            "shell": _str(TEXT),
+        },
+        {"recording": _str(64), "mode": _str(16)},
+    ),
+    "record": Message(
+        "worker",
+        "broker",
+        {"recording": _str(64), "first": _int(), "events": _list(4096)},
+        {"more": _BOOL},
+    ),
+    "record_close": Message(
+        "worker",
+        "broker",
+        {
+            "recording": _str(64),
+            "first": _int(),
+            "dropped": _int(),
+            "masked": _int(),
+            "reason": _str(TEXT),
+            "exit": _int(False),
+        },
+        {},
+    ),
     "audit_tail": Message(
         "worker",
         "broker",

@@ -82,6 +82,7 @@ class WorkerServices:
                 self.enforcer,
                 self._broker.note,
                 self._changed,
+                self._broker.request,
             )
         return self._sessions
 

@@ -88,6 +88,12 @@ ROWS: tuple[Setting, ...] = (
     ),
     path("paths.audit", "/var/log/relay-shell/audit.jsonl", (BROKER,), "The record."),
     path(
+        "paths.recordings",
+        "/var/log/relay-shell/recordings",
+        (BROKER,),
+        "Recordings of sessions.",
+    ),
+    path(
         "paths.state",
         "/var/lib/relay-shell-broker",
         (BROKER,),
