@@ -22,6 +22,7 @@ VERBS: dict[str, Verb] = {
     "status": Verb("status", "Operators", "show live agents, calls, freezes and audit health"),
     "audit": Verb("audit", "Operators", "read, follow and verify the audit record"),
     "evidence": Verb("evidence", "Operators", "make and verify bundles of records"),
+    "replay": Verb("replay", "Operators", "list, check, play and export recordings of sessions"),
     "freeze": Verb("freeze", "Operators", "stop agents and refuse their calls until unfrozen"),
     "unfreeze": Verb("unfreeze", "Operators", "lift a freeze"),
     "kill": Verb("kill", "Operators", "end a worker, a connection, a call or a principal's work"),

@@ -36,7 +36,7 @@ def secret(master: int, shown: bytes) -> bool:
         return True
     try:
         flags = termios.tcgetattr(master)[3]
-    except (OSError, termios.error):
+    except (OSError, ValueError, termios.error):
         return True
     return not flags & _ECHO and bool(flags & _ICANON)
 

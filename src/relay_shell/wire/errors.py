@@ -98,6 +98,11 @@ KINDS: dict[str, ErrorKind] = {
     "Unavailable": ErrorKind(
         "{reason}", "Start it: 'systemctl enable --now relay-shell.socket'.", 69
     ),
+    "Changed": ErrorKind(
+        "not as recorded: {reason}",
+        "Keep it as it is, and find out who changed it; --unverified goes on all the same.",
+        65,
+    ),
     "Internal": ErrorKind(
         "internal error ({reason})", "Report it with the journal of the unit named.", 70
     ),
