@@ -396,7 +396,7 @@ def test_retention_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async def run() -> None:
         async with office_in(tmp_path) as office:
             (record,) = await eventually(office, "recording-removed")
-            assert record["facts"]["recording"] == {"path": str(old), "bytes": 3}
+            assert record["facts"]["removed"] == {"path": str(old), "bytes": 3}
             assert "recording.days" in record["facts"]["reason"]
             assert record["detail"] == "s1.abcdefgh"
 

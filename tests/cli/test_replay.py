@@ -148,7 +148,7 @@ def test_a_session_without_end_is_played_as_far_as_it_is_known(case: Case) -> No
 
 def test_a_removed_recording_is_named(case: Case) -> None:
     last = json.loads(case.audit.read_text().splitlines()[-1])
-    facts = {"recording": {"path": str(case.path), "bytes": 1}, "reason": "older than a day"}
+    facts = {"removed": {"path": str(case.path), "bytes": 1}, "reason": "older than a day"}
     gone = {"event": "session", "what": "recording-removed", "detail": case.session, "facts": facts}
     with case.audit.open("a") as file:
         file.write(json.dumps(last | {"seq": last["seq"] + 1} | gone, separators=(",", ":")) + "\n")

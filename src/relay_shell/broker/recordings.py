@@ -281,7 +281,7 @@ def remove(rows: Iterable[tuple[Stored, str]]) -> list[dict[str, Any]]:
             {
                 "session": row.session,
                 "facts": {
-                    "recording": {"path": row.path, "bytes": row.size},
+                    "removed": {"path": row.path, "bytes": row.size},
                     "reason": reason,
                     "owner": row.owner,
                 },

@@ -56,14 +56,16 @@ class Known:
         self.started = self.started or str(record.get("ts", ""))
         self.title = str(facts.get("title") or self.title)
         what, found = record.get("what"), facts.get("recording")
+        if what == "recording-removed":
+            removed = facts.get("removed")
+            self.removed = str(facts.get("reason") or "no reason is recorded")
+            if isinstance(removed, dict):
+                self.path = self.path or str(removed.get("path", ""))
+            return
         if what == "session_end" and not self.path:
             self.ended = True
             self.seconds = _number(facts.get("duration_ms")) / 1000
         if not isinstance(found, dict):
-            return
-        if what == "recording-removed":
-            self.removed = str(facts.get("reason") or "no reason is recorded")
-            self.path = self.path or str(found.get("path", ""))
             return
         self.path = str(found.get("path", ""))
         self.mode = str(found.get("mode", ""))
