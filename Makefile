@@ -10,22 +10,22 @@ READY = $(VENV)/.requirements
 SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
 ARGS =
 
-.PHONY: clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools
+.PHONY: native fuzz clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-check: $(READY) ## linters, types, and the tests that need neither root nor a machine
+check: $(READY) native ## linters, types, and the tests that need neither root nor a machine
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
 	$(VENV)/bin/mypy
 	$(MAKE) --no-print-directory unit
 
-unit: $(READY)
+unit: $(READY) native
 	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
 
 # In the order of the files, so that two runs of one commit do the same; `make check` shuffles.
-test: host-tools $(READY) clients ## everything: linters, types, unit tests, booted machines
+test: host-tools $(READY) native clients ## everything: linters, types, unit tests, booted machines
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
 	$(VENV)/bin/mypy
@@ -51,11 +51,19 @@ demo: host-tools $(READY) ## boot a Debian 13, install, hold an MCP conversation
 check-units: host-tools $(READY) ## verify the units and print their exposure
 	@PYTHONPATH=tests $(PY) -m appliance.check_units
 
-bench: $(READY) ## measure, each figure next to its floor in the same run
+bench: $(READY) native ## measure, each figure next to its floor in the same run
 	@PYTHONPATH=src $(PY) -m bench $(ARGS)
 
 score: $(READY) ## score classifier and redaction on the corpora
 	PYTHONPATH=src $(PY) -m bench.score $(ARGS)
+
+native: ## the launcher of enforced commands, in build/native
+	@packaging/host-tools native
+	@$(MAKE) --no-print-directory -s -C src/native OUT=$(CURDIR)/build/native all check
+
+fuzz: $(READY) native ## feed the launcher's reader of plans from a fuzzer, ARGS=-max_total_time=300
+	@$(MAKE) --no-print-directory -s -C src/native OUT=$(CURDIR)/build/native fuzz \
+	  PYTHON=$(CURDIR)/$(PY) ARGS='$(ARGS)'
 
 generate: $(READY) ## documents, completion and catalog that follow from the code
 	PYTHONPATH=src $(PY) -m relay_shell.cli.gendocs

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -76,27 +75,34 @@ async def measure(rounds: int, argv: list[str]) -> dict[str, list[float]]:
     return times
 
 
+def quantile(times: list[float], share: float) -> float:
+    """The time that this share of all stayed below."""
+    return sorted(times)[int(share * (len(times) - 1))]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="relay-shell-bench-") as directory:
+    # As in a unit of Debian 13, whose /tmp is a tmpfs.
+    with tempfile.TemporaryDirectory(prefix="relay-shell-bench-", dir="/dev/shm") as directory:
         os.environ["TMPDIR"] = os.environ["HOME"] = directory
         way = "mount namespace" if os.geteuid() == 0 else "Landlock"
         print(f"{args.rounds} interleaved rounds, {way}")
         print(
-            f"{'command':16} {'plain p50':>10} {'enforced':>10} {'more':>8} {'ratio':>6} {'p95':>8}"
+            f"{'command':11} {'of all':>7} {'plain':>10} {'enforced':>10} {'more':>9} {'ratio':>6}"
         )
         worst = 0.0
         for name, argv in {"true": ["true"], "sh -c true": ["/bin/sh", "-c", "true"]}.items():
             times = asyncio.run(measure(args.rounds, argv))
-            plain, enforced = (statistics.median(times[way]) for way in ("none", "readonly"))
-            tail = statistics.quantiles(times["readonly"], n=20)[18]
-            worst = max(worst, enforced - plain)
-            print(
-                f"{name:16} {plain:7.2f} ms {enforced:7.2f} ms {enforced - plain:5.2f} ms"
-                f" {enforced / plain:6.2f} {tail:5.2f} ms"
-            )
+            for place, share in {"least": 0.0, "10 %": 0.1, "median": 0.5, "95 %": 0.95}.items():
+                plain, enforced = (quantile(times[way], share) for way in ("none", "readonly"))
+                if place == "median":
+                    worst = max(worst, enforced - plain)
+                print(
+                    f"{name:11} {place:>7} {plain:7.2f} ms {enforced:7.2f} ms"
+                    f" {enforced - plain:6.2f} ms {enforced / plain:6.2f}"
+                )
     print(f"budget {BUDGET:g} ms: {'held' if worst <= BUDGET else 'missed'}")
     return 0
 

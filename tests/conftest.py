@@ -1,14 +1,18 @@
-"""What every test relies on: programs that a test starts find the tree under test."""
+"""What every test relies on: programs that a test starts find the tree under test, and the
+launcher of enforced commands is the tree's own."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent / "src")
+ROOT = Path(__file__).parent.parent
+
+os.environ["PYTHONPATH"] = str(ROOT / "src")
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +30,12 @@ def inherited() -> Iterator[None]:
     yield
     for pid in present:
         release(pid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def native() -> None:
+    """Build what is out of date; what needs it and finds it missing says so."""
+    subprocess.run(
+        ["make", "-s", "-C", ROOT / "src/native", f"OUT={ROOT}/build/native", "all", "check"],
+        check=False,
+    )

@@ -5,62 +5,44 @@ The test process is root; an unprivileged worker is a forked child that gave roo
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import tempfile
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay_shell.shell import readonly
-from relay_shell.shell.launcher import Account, Command, Launcher
+from native.plans import NOBODY, apart, copied
+from relay_shell.shell import launcher, plan, readonly
+from relay_shell.shell.launcher import Command, Launcher
 from relay_shell.wire.errors import RelayError
 
-NOBODY = Account(65534, 65534)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to play both workers")
 
 
-def apart(play: Callable[[], Any], account: Account | None) -> Any:
-    """Run `play` in a forked child, as `account` if one is given, and return its JSON answer."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.close(read)
-            if account is not None:
-                os.setgroups([])
-                os.setresgid(account.gid, account.gid, account.gid)
-                os.setresuid(account.uid, account.uid, account.uid)
-            os.write(write, json.dumps(play()).encode())
-            status = 0
-        except BaseException:
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        text = answer.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    return json.loads(text)
+@pytest.fixture(autouse=True)
+def reachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Both workers find the launcher, wherever the tree lies."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        copy = copied(Path(directory))
+        monkeypatch.setattr(launcher, "program", lambda: copy)
+        yield
 
 
 def run(command: str, *, root: bool, network: bool = False, cwd: str = "/") -> tuple[int, str]:
     """Run one enforced command; return its exit status and what it said."""
 
     def play() -> tuple[int, str]:
-        launcher = Launcher(network=network, account=NOBODY if root else None)
+        confining = Launcher(network=network, account=NOBODY if root else None)
         with tempfile.TemporaryDirectory(prefix="scratch-") as scratch:
             read, write = os.pipe()
             null = os.open("/dev/null", os.O_RDONLY)
-            started = launcher.start(
+            pid = confining.start(
                 Command(
                     ["bash", "--norc", "-c", command],
                     "/bin/bash",
@@ -73,9 +55,8 @@ def run(command: str, *, root: bool, network: bool = False, cwd: str = "/") -> t
             os.close(write)
             with os.fdopen(read, "rb") as output:
                 said = output.read()
-            ended = os.waitid(os.P_PIDFD, started.pidfd, os.WEXITED)
-            assert ended is not None
-            return ended.si_status, said.decode("utf-8", "replace")
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return abs(status), said.decode("utf-8", "replace")
 
     status, said = apart(play, None if root else NOBODY)
     return status, said
@@ -266,7 +247,7 @@ def test_missing_program_is_the_commands_fault(root: bool) -> None:
     """execve(2) failing is Spawn, confining failing is Enforcement; neither leaves a process."""
 
     def play() -> list[str]:
-        launcher = Launcher(account=NOBODY if root else None)
+        confining = Launcher(account=NOBODY if root else None)
         kinds = []
         null = os.open("/dev/null", os.O_RDWR)
         with tempfile.TemporaryDirectory() as scratch:
@@ -277,7 +258,7 @@ def test_missing_program_is_the_commands_fault(root: bool) -> None:
                 good._replace(executable="/bin/true", scratch="/nonexistent"),
             ):
                 try:
-                    launcher.start(command)
+                    confining.start(command)
                 except RelayError as error:
                     kinds.append(error.kind)
         try:
@@ -288,6 +269,95 @@ def test_missing_program_is_the_commands_fault(root: bool) -> None:
 
     expected = ["Spawn", "Spawn", "Enforcement", "no child"]
     assert apart(play, None if root else NOBODY) == expected
+
+
+def attempt(program: str, root: bool) -> str:
+    """Start something by way of this program as the launcher; return what is said of it."""
+
+    def play() -> str:
+        null = os.open("/dev/null", os.O_RDWR)
+        with tempfile.TemporaryDirectory() as scratch:
+            command = Command(["true"], "/bin/true", {}, "/", (null, null, null), scratch)
+            try:
+                Launcher(account=NOBODY if root else None).start(command)
+            except RelayError as error:
+                # Nothing is left of it.
+                with pytest.raises(ChildProcessError):
+                    os.waitid(os.P_ALL, 0, os.WEXITED)
+                return f"{error.kind}: {error.message}"
+        return "started"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launcher, "program", lambda: program)
+        patch.setattr(launcher, "SETUP_SECONDS", 0.3)
+        said: str = apart(play, None if root else NOBODY)
+    return said
+
+
+def script(directory: Path, text: str) -> str:
+    path = directory / "stand-in"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("exit 0", "setup: the launcher ended without a word"),
+        ("kill -9 $$", "setup: the launcher ended without a word"),
+        ("exec sleep 98771", "setup: hangs"),
+    ],
+)
+def test_launcher_that_does_not_say_ready_ran_nothing(
+    text: str, reason: str, root: bool, target: Path
+) -> None:
+    said = attempt(script(target, text), root)
+    assert said.startswith("Enforcement: ") and reason in said
+
+
+def test_launcher_that_others_may_write_is_not_started(root: bool, target: Path) -> None:
+    program = script(target, "exec touch " + str(target / "ran"))
+    os.chmod(program, 0o775)
+    assert "others than root may write it" in attempt(program, root)
+    os.chmod(program, 0o755)
+    os.chown(program, 1, 1)
+    assert "others than root may write it" in attempt(program, root)
+    (target / "link").symlink_to("/bin/true")
+    assert "others than root may write it" in attempt(str(target / "link"), root)
+    assert "No such file" in attempt(str(target / "absent"), root)
+    assert not (target / "ran").exists()
+
+
+def test_environment_leads_to_no_other_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", "/tmp")
+    tree = Path(__file__).parents[2]
+    assert launcher.program() == str(tree / "build/native/relay-shell-enforce")
+    monkeypatch.setattr(launcher, "__file__", "/usr/lib/relay-shell/relay_shell/shell/launcher.py")
+    assert launcher.program() == launcher.INSTALLED
+
+
+def test_text_that_no_plan_can_hold_is_refused(root: bool) -> None:
+    def play() -> list[str]:
+        confining = Launcher(account=NOBODY if root else None)
+        good = Command(["true", "x"], "/bin/true", {"A": "b"}, "/", (0, 1, 2), "/tmp")
+        kinds = []
+        for bad in (
+            good._replace(argv=["true", "a\0b"]),
+            good._replace(env={"A": "b\0c"}),
+            good._replace(env={"A\0": "b"}),
+            good._replace(cwd="/\0"),
+            good._replace(executable="/bin/true\0"),
+            good._replace(argv=["true", "\ud800"]),
+            good._replace(argv=["true", "x" * plan.MAX]),
+        ):
+            with pytest.raises(RelayError) as caught:
+                confining.start(bad)
+            kinds.append(caught.value.kind)
+        return kinds
+
+    assert apart(play, None if root else NOBODY) == [*["InvalidArguments"] * 6, "Spawn"]
 
 
 def test_root_without_an_account_is_refused() -> None:

@@ -42,7 +42,7 @@ def test_kept_descriptor_is_number_three(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("kept text")
     fd = os.open(tmp_path / "kept", os.O_RDONLY)
     try:
-        assert _run(tmp_path, ["cat", "/proc/self/fd/3"], keep=fd) == (0, "kept text")
+        assert _run(tmp_path, ["cat", "/proc/self/fd/3"], keep=[fd]) == (0, "kept text")
     finally:
         os.close(fd)
 

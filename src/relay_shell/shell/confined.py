@@ -12,9 +12,10 @@ from typing import Any
 
 from ..wire.errors import RelayError
 from . import children, environment, readonly
-from .launcher import Account, Command, Launcher
+from .launcher import Command, Launcher
+from .plan import Account
 from .querydesk import QueryDesk, directory
-from .spawn import find_program, spawn
+from .spawn import KEPT, find_program, spawn
 
 READERS = ("relay-shell-reader", "nobody")
 """Accounts for a root worker's enforced commands; the package creates the first."""
@@ -92,29 +93,26 @@ class Confined:
         stdin: int,
         stdout: int,
         stderr: int,
-        keep: int,
+        keep: Sequence[int],
         terminal: str | None,
         cgroup: int | None,
     ) -> int:
         """Start the program, as `shell.spawn.spawn` does, and return its pid.
 
         Raises:
-            RelayError: kinds Enforcement and Spawn; nothing runs then.
+            RelayError: kinds Enforcement, Spawn and InvalidArguments; nothing runs then.
+            CgroupUnsupported: as `shell.spawn.spawn`.
         """
         variables = self.environment(env)
-        if "\0" in "".join([*argv, cwd, *variables.values()]):
-            raise RelayError("InvalidArguments", reason="text contains a NUL character")
         program = find_program(argv[0], variables["PATH"], cwd)
+        if self._desk is not None:
+            # The start before this one failed for its cgroup.
+            self._desk.close()
         self._desk = QueryDesk(cgroup)
-        inherit = [fd for fd in (keep,) if fd >= 0] + [self._desk.theirs.fileno()]
-        variables["RELAY_SHELL_DESK"] = str(2 + len(inherit))
-        opened = -1
+        inherit = (*keep, self._desk.theirs.fileno())
+        variables["RELAY_SHELL_DESK"] = str(KEPT - 1 + len(inherit))
         try:
-            if terminal is not None:
-                opened = stdin = stdout = stderr = os.open(
-                    terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-                )
-            started = self._launcher.start(
+            return self._launcher.start(
                 Command(
                     argv,
                     program,
@@ -123,18 +121,14 @@ class Confined:
                     (stdin, stdout, stderr),
                     self.scratch,
                     cgroup,
-                    terminal is not None,
-                    tuple(inherit),
+                    terminal,
+                    inherit,
                 )
             )
         except OSError as error:
             raise RelayError("Enforcement", reason=str(error)) from None
         finally:
             self._desk.theirs.close()
-            if opened >= 0:
-                os.close(opened)
-        os.close(started.pidfd)
-        return started.pid
 
     def close(self) -> None:
         """Stop answering questions and remove the scratch directory; idempotent."""

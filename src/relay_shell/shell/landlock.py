@@ -11,6 +11,7 @@ import enum
 import os
 import stat
 import struct
+from typing import NamedTuple
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """The same numbers on every architecture (include/uapi/asm-generic/unistd.h)."""
@@ -64,6 +65,34 @@ MAKE = (
 ) | Fs.MAKE_SYM
 WRITE = Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REMOVE_DIR | Fs.REMOVE_FILE | Fs.REFER | MAKE
 _OF_A_FILE = Fs.EXECUTE | Fs.WRITE_FILE | Fs.READ_FILE | Fs.TRUNCATE | Fs.IOCTL_DEV
+
+
+class Place(enum.IntEnum):
+    """What a rule is about; the launcher treats each in its own way (src/native/plan.h)."""
+
+    REQUIRED = 0
+    OPTIONAL = 1
+    """A file that may be missing, which leaves fewer rights."""
+    SCRATCH = 2
+    """A directory, and no symbolic link to one."""
+
+
+class Rule(NamedTuple):
+    """Rights beneath a path."""
+
+    path: str
+    rights: Fs
+    place: Place = Place.REQUIRED
+
+
+class Domain(NamedTuple):
+    """A ruleset before it is made: what it handles is denied unless a rule allows it."""
+
+    fs: Fs
+    net: Net
+    scope: Scope
+    rules: tuple[Rule, ...]
+
 
 ABI_SCOPES = 6
 """First ABI with scopes (Linux 6.12, Debian 13's); it has every right named here."""

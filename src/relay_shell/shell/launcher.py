@@ -1,52 +1,45 @@
 """Start a command so that the kernel refuses what would change the machine.
 
-Unlike `spawn`, something of ours must run between fork and exec, so the worker forks: one
-clone3(2) straight into the call's cgroup, a few system calls, execve(2). Whatever cannot be set
-up stops the child before exec, and the reason comes back; nothing runs unenforced.
+What confines a command must be done in its own process, between fork and exec, and there nothing of
+Python's can run at an acceptable price: forking a worker takes milliseconds. So the worker spawns a
+small native program (src/native) as it spawns any command, into the call's session and cgroup,
+and hands it a plan. The program confines itself step by step and becomes the command. Whatever
+cannot be set up stops it before exec, and the reason comes back; nothing runs unenforced.
 
-An unprivileged worker confines by Landlock (`readonly.ruleset`). A root worker instead gives the
-command a mount namespace in which every mount is read-only and an account of its own that keeps
-only capabilities to read, because Landlock would hide other processes' descriptors from lsof(8).
+What the confinement is: see `readonly`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import select
 import signal
 import stat
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from ..wire.errors import RelayError
-from . import landlock, mountns, readonly
+from . import landlock, plan, readonly
+from .memfile import sealed
+from .plan import Account
+from .spawn import KEPT, spawn
 
-_CLONE3 = 435
-_CLONE_PIDFD, _CLONE_NEWNS, _CLONE_INTO_CGROUP = 0x1000, 0x20000, 0x200000000
-_CLOSE_RANGE_CLOEXEC = 4
-_TIOCSCTTY = 0x540E
-_SETUP_SECONDS = 10.0
-"""Bound for the child's few calls before exec; a child that hangs in them is killed."""
+INSTALLED = "/usr/lib/relay-shell/relay-shell-enforce"
+"""Where the package has the native program. Nobody's PATH or environment leads elsewhere."""
 
-
-class Account(NamedTuple):
-    """Whom a root worker's enforced commands run as."""
-
-    uid: int
-    gid: int
+SETUP_SECONDS = 10.0
+"""Bound for the few calls before exec; a launcher that hangs in them is killed."""
 
 
 class Command(NamedTuple):
     """What to start.
 
     Attributes:
-        executable: absolute path; argv[0] is only its name.
-        stdio: descriptors to become 0, 1 and 2.
+        executable: what to execute, from `cwd` on if relative; argv[0] is only its name.
+        stdio: descriptors to become 0, 1 and 2 (without `terminal`).
         scratch: a directory of this call alone; the only place that it may write.
         cgroup: descriptor of the call's cgroup directory.
-        terminal: stdio[0] is a terminal to become the controlling one.
+        terminal: path of a pty's slave, as `shell.spawn.spawn` takes it.
         inherit: further descriptors to pass, as the numbers from 3 on.
     """
 
@@ -57,30 +50,8 @@ class Command(NamedTuple):
     stdio: tuple[int, int, int]
     scratch: str
     cgroup: int | None = None
-    terminal: bool = False
+    terminal: str | None = None
     inherit: tuple[int, ...] = ()
-
-
-class Started(NamedTuple):
-    """A confined process: the pidfd is the caller's to close."""
-
-    pid: int
-    pidfd: int
-
-
-class _CloneArgs(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in (
-            "flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid"
-            " set_tid_size cgroup"
-        ).split()
-    )
-
-
-# PyDLL keeps the interpreter's lock, so that the child's copy of it is held by the child.
-_libc = ctypes.PyDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
 
 
 class Launcher:
@@ -91,7 +62,8 @@ class Launcher:
         account: required of a root worker, None for an unprivileged one.
 
     Raises:
-        RelayError: kind Enforcement, if this kernel cannot refuse every change.
+        RelayError: kind Enforcement, if this kernel cannot refuse every change, or the native
+            program is not what the package installed.
     """
 
     def __init__(self, *, network: bool = False, account: Account | None = None) -> None:
@@ -102,124 +74,130 @@ class Launcher:
             raise RelayError(
                 "Enforcement", reason=f"Landlock ABI {version}, {landlock.ABI_SCOPES} is needed"
             )
+        self._program = trusted(program())
         self._network = network
         self._account = account
         try:
-            self._programs = readonly.Programs(network=network, metadata=account is not None)
+            filters = readonly.programs(network=network, metadata=account is not None)
         except OSError as error:
             raise RelayError("Enforcement", reason=f"seccomp: {error}") from None
+        self._filters = b"".join(map(plan.seccomp, filters))
+        self._limits = plan.limits(readonly.LIMITS)
 
-    def start(self, command: Command) -> Started:
-        """Start one command, confined.
+    def plan(self, command: Command) -> bytes:
+        """What the native program is to do.
 
         Raises:
-            RelayError: kind Enforcement if confining failed, Spawn if execve(2) did.
+            RelayError: kind InvalidArguments, for text that no argument or path can hold.
         """
-        rules = None
-        try:
-            if self._account is None:
-                rules = readonly.ruleset(command.scratch, network=self._network)
-        except OSError as error:
-            raise RelayError("Enforcement", reason=str(error)) from None
-        status_read, status_write = os.pipe2(os.O_CLOEXEC)
-        # A signal that Python handled in the child would write to the loop's wakeup socket.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            pid, pidfd = self._clone(command.cgroup)
-            if pid == 0:
-                self._become(command, rules, status_write)
-        except RelayError:
-            os.close(status_read)
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            os.close(status_write)
-            if rules is not None:
-                rules.close()
-        return _await_exec(pid, pidfd, status_read, command.argv[0])
-
-    def _clone(self, cgroup: int | None) -> tuple[int, int]:
-        pidfd = ctypes.c_int(-1)
-        flags = _CLONE_PIDFD
-        if self._account is not None:
-            flags |= _CLONE_NEWNS
-        if cgroup is not None:
-            flags |= _CLONE_INTO_CGROUP
-        args = _CloneArgs(
-            flags=flags,
-            pidfd=ctypes.addressof(pidfd),
-            exit_signal=signal.SIGCHLD,
-            cgroup=cgroup if cgroup is not None else 0,
+        account = self._account
+        if account is None:
+            domain = readonly.domain(command.scratch, network=self._network)
+            confinement = [plan.directory(command.cwd), plan.landlock(domain)]
+        else:
+            confinement = [
+                plan.mounts(readonly.mounts(command.scratch)),
+                plan.directory(command.cwd),
+                plan.account(account, readonly.CAPABILITIES),
+            ]
+        return plan.assemble(
+            KEPT + len(command.inherit),
+            self._limits,
+            *confinement,
+            self._filters,
+            plan.execute(command.executable, command.argv, command.env),
         )
-        pid = _libc.syscall(
-            ctypes.c_long(_CLONE3), ctypes.byref(args), ctypes.c_size_t(ctypes.sizeof(args))
-        )
-        if pid < 0:
-            raise RelayError("Enforcement", reason=f"clone3: {os.strerror(ctypes.get_errno())}")
-        return int(pid), pidfd.value
 
-    def _become(self, command: Command, rules: landlock.Ruleset | None, status: int) -> NoReturn:
-        """The child: confine, then exec. Never returns and never raises."""
-        stage = "setup"
+    def start(self, command: Command) -> int:
+        """Start one command, confined, and return its pid.
+
+        Raises:
+            RelayError: kind Enforcement if confining failed, Spawn if execve(2) did,
+                InvalidArguments as `plan`.
+            CgroupUnsupported: as `shell.spawn.spawn`; nothing was started.
+            OSError: no memory or descriptor is left.
+        """
+        octets = self.plan(command)
+        if len(octets) > plan.MAX:
+            raise RelayError("Spawn", program=command.argv[0], reason="Argument list too long")
+        steps = sealed(octets)
         try:
-            os.setsid()
-            # The numbers to fill may themselves be among the sources: move all out of the way.
-            status = _high(status)
-            wanted = (*command.stdio, *command.inherit)
-            for number, source in enumerate([_high(fd) for fd in wanted]):
-                os.dup2(source, number, inheritable=True)
-            if command.terminal and _libc.ioctl(0, ctypes.c_ulong(_TIOCSCTTY), 0) != 0:
-                raise OSError(ctypes.get_errno(), "controlling terminal")
-            # execve(2) resets handlers, not what is ignored; the interpreter ignores these two.
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-            readonly.limit_resources()
-            if self._account is not None:
-                stage = "mount namespace"
-                mountns.make_read_only(command.scratch)
-            stage = "cwd"
-            os.chdir(command.cwd)
-            if self._account is not None:
-                stage = "account"
-                for number in range(3):
-                    # /dev/stderr reopens the pipe by its inode, which the account must then own.
-                    if stat.S_ISFIFO(os.fstat(number).st_mode):
-                        os.fchown(number, self._account.uid, self._account.gid)
-                mountns.drop_to(self._account.uid, self._account.gid)
-            stage = "close_range"
-            if _libc.close_range(len(wanted), 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC) != 0:
-                raise OSError(ctypes.get_errno(), "close_range")
-            stage = "Landlock"
-            if rules is not None:
-                rules.enter()
-            stage = "seccomp"
-            self._programs.load()
-            stage = "exec"
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.execve(command.executable, list(command.argv), command.env)
-        except BaseException as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            os.write(status, f"{stage}: {reason}"[:500].encode("utf-8", "replace"))
+            status, report = os.pipe2(os.O_CLOEXEC)
+            try:
+                pid = self._spawn(command, (*command.inherit, steps, report))
+            except BaseException:
+                os.close(status)
+                raise
+            finally:
+                os.close(report)
         finally:
-            os._exit(126)
+            os.close(steps)
+        return _await_exec(pid, status, command.argv[0])
+
+    def _spawn(self, command: Command, keep: Sequence[int]) -> int:
+        stdin, stdout, stderr = command.stdio
+        try:
+            return spawn(
+                [self._program, str(KEPT + len(command.inherit))],
+                # Nothing of the call's: these are for the launcher, the command's are in the plan.
+                env={},
+                cwd="/",
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                keep=keep,
+                terminal=command.terminal,
+                cgroup=command.cgroup,
+            )
+        except RelayError as error:
+            raise RelayError("Enforcement", reason=f"launcher: {error.message}") from None
 
 
-def _await_exec(pid: int, pidfd: int, status: int, program: str) -> Started:
+def program() -> str:
+    """Path of the native program that belongs to this code: the package's, or the tree's own."""
+    above = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if os.path.basename(above) == "src":
+        return os.path.join(os.path.dirname(above), "build/native/relay-shell-enforce")
+    return INSTALLED
+
+
+def trusted(path: str) -> str:
+    """Return the path of a program that nobody else may have written.
+
+    Raises:
+        RelayError: kind Enforcement, if it is missing or could be another's.
+    """
     try:
-        ready, _, _ = select.select([status], [], [], _SETUP_SECONDS)
-        report = os.read(status, 512).decode("utf-8", "replace") if ready else "setup: hangs"
+        status = os.stat(path, follow_symlinks=False)
+    except OSError as error:
+        raise RelayError("Enforcement", reason=f"{path}: {error.strerror}") from None
+    if (
+        not stat.S_ISREG(status.st_mode)
+        or status.st_uid not in (0, os.geteuid())
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise RelayError("Enforcement", reason=f"{path}: others than root may write it")
+    return path
+
+
+def _await_exec(pid: int, status: int, name: str) -> int:
+    """Wait until the launcher has become the command, or has failed; closes `status`."""
+    ended = select.poll()
+    # Not the report but the end of all reports: only exec(2) and exit(2) close the pipe.
+    ended.register(status, 0)
+    try:
+        if ended.poll(SETUP_SECONDS * 1000):
+            failed = plan.failure(os.read(status, 512))
+        else:
+            failed = ("setup", "hangs")
     finally:
         os.close(status)
-    if not report:
-        return Started(pid, pidfd)
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    os.close(pidfd)
-    stage, _, reason = report.partition(": ")
+    if failed is None:
+        return pid
+    # Not reaped yet, so the number is still its own.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    stage, reason = failed
     if stage in ("exec", "cwd"):
-        raise RelayError("Spawn", program=program, reason=reason)
-    raise RelayError("Enforcement", reason=report)
-
-
-def _high(fd: int) -> int:
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+        raise RelayError("Spawn", program=name, reason=reason)
+    raise RelayError("Enforcement", reason=f"{stage}: {reason}")

@@ -34,18 +34,33 @@ def readable(data: bytes, directory: str) -> int:
 def anonymous(data: bytes, directory: str) -> int:
     """An anonymous file with `data`, sealed where the kernel can, positioned at its start."""
     try:
-        fd = os.memfd_create("relay-shell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        sealed = True
+        fd = _memory()
     except OSError:
-        fd = temporary(directory)
-        sealed = False
+        return _filled(temporary(directory), data, seals=0)
+    return _filled(fd, data, seals=SEALS)
+
+
+def sealed(data: bytes) -> int:
+    """An anonymous file that nobody can change any more, not even through another descriptor.
+
+    Raises:
+        OSError: the kernel has no sealed files, or no memory.
+    """
+    return _filled(_memory(), data, seals=SEALS)
+
+
+def _memory() -> int:
+    return os.memfd_create("relay-shell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _filled(fd: int, data: bytes, *, seals: int) -> int:
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
         os.lseek(fd, 0, os.SEEK_SET)
-        if sealed:
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        if seals:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except BaseException:
         os.close(fd)
         raise

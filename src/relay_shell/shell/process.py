@@ -138,7 +138,7 @@ def start(
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        keep=keep,
+        keep=(keep,) if keep >= 0 else (),
         terminal=terminal,
     )
     group = _group(owner, children)

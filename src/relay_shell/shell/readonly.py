@@ -1,6 +1,10 @@
-"""What an enforced command may do: one Landlock ruleset and two seccomp filters.
+"""What an enforced command may do: a Landlock domain or read-only mounts, and two seccomp filters.
 
 The command may read what its user may read, and write only below a private scratch directory.
+An unprivileged worker's command enters a Landlock domain. A root worker's gets a mount namespace in
+which every mount is read-only, and an account of its own that keeps only capabilities to read:
+Landlock would hide other processes' descriptors from lsof(8).
+
 Landlock has no rights for metadata (mode, owner, times, extended attributes), for connecting to
 a path-name unix socket, or for ioctl(2) on directories; seccomp refuses those.
 
@@ -15,8 +19,9 @@ import errno
 import os
 import resource
 
-from .landlock import READ, WRITE, Fs, Net, Ruleset, Scope
-from .seccomp import ALLOW, Compare, Filter, Program, equal, known_calls, masked, not_equal, refuse
+from .landlock import READ, WRITE, Domain, Fs, Net, Place, Rule, Scope
+from .plan import Mounts
+from .seccomp import ALLOW, Compare, Filter, equal, known_calls, masked, not_equal, refuse
 
 METADATA = frozenset(
     """chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat chown32 fchown32 lchown32
@@ -81,7 +86,14 @@ LIMITS = (
     (resource.RLIMIT_MEMLOCK, 64 * 1024),
     (resource.RLIMIT_MSGQUEUE, 0),
 )
-"""Bounds inside scratch; processes and memory are bounded by the unit's cgroup."""
+"""Bounds inside scratch; processes and memory are bounded by the unit's cgroup. A hard limit that
+is lower already stays."""
+
+CAPABILITIES = (2, 19, 34)
+"""CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE (to look at other processes' /proc entries; ptrace(2) itself
+is filtered and /proc is read-only), CAP_SYSLOG: what a root worker's commands keep."""
+
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID = 1, 2
 
 
 def calls_filter(*, metadata: bool) -> bytes:
@@ -147,51 +159,31 @@ def arguments_filter(*, network: bool) -> bytes:
     return built.build()
 
 
-class Programs:
-    """The filters of one worker, built at its first enforced call."""
-
-    def __init__(self, *, network: bool, metadata: bool) -> None:
-        self._programs = (
-            Program(calls_filter(metadata=metadata)),
-            Program(arguments_filter(network=network)),
-        )
-
-    def load(self) -> None:
-        """Enter both; the one that names seccomp's own calls comes last."""
-        for program in reversed(self._programs):
-            program.load()
+def programs(*, network: bool, metadata: bool) -> tuple[bytes, bytes]:
+    """Both filters in the order to enter them: the one that names seccomp's own calls is last."""
+    return arguments_filter(network=network), calls_filter(metadata=metadata)
 
 
-def ruleset(scratch: str, *, network: bool) -> Ruleset:
-    """The Landlock ruleset: read anywhere, write in scratch and to the bit buckets.
-
-    Raises:
-        OSError: the kernel lacks ABI 6 rights, or scratch cannot be opened.
-    """
-    made = Ruleset(
+def domain(scratch: str, *, network: bool) -> Domain:
+    """The Landlock domain: read anywhere, write in scratch and to the bit buckets."""
+    bucket = Fs.READ_FILE | Fs.WRITE_FILE | Fs.IOCTL_DEV
+    buckets = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+    return Domain(
         fs=READ | WRITE | Fs.IOCTL_DEV,
         net=Net(0) if network else Net.BIND_TCP | Net.CONNECT_TCP,
         scope=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET,
+        rules=(
+            Rule("/", READ),
+            *(Rule(device, bucket, Place.OPTIONAL) for device in buckets),
+            Rule(scratch, (READ | WRITE) & ~(Fs.MAKE_CHAR | Fs.MAKE_BLOCK), Place.SCRATCH),
+        ),
     )
-    try:
-        made.allow("/", READ)
-        for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
-            made.allow(device, Fs.READ_FILE | Fs.WRITE_FILE | Fs.IOCTL_DEV)
-        within = (READ | WRITE) & ~(Fs.MAKE_CHAR | Fs.MAKE_BLOCK)
-        if not made.allow(scratch, within):
-            raise OSError(errno.ENOENT, "scratch directory", scratch)
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
-def limit_resources() -> None:
-    """Lower the limits; a hard limit that is lower already stays."""
-    for which, value in LIMITS:
-        hard = resource.getrlimit(which)[1]
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (bound, bound))
+def mounts(scratch: str, size: str = "64m") -> Mounts:
+    """The mounts of a root worker's command: all read-only, a tmpfs on scratch."""
+    attributes = _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID
+    return Mounts(attributes, scratch, f"size={size},mode=1777")
 
 
 def environment(scratch: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 libseccomp knows every architecture's numbers and writes the BPF; its Python binding cannot
 load a program that was exported, so the few calls needed are bound here. A filter is built
-once, exported to octets, and loaded between fork and exec with one prctl(2).
+once and exported to octets, which the launcher of a command enters (src/native/seccomp.c).
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
-_PR_SET_SECCOMP = 22
-_SECCOMP_MODE_FILTER = 2
 _ATTR_ACT_BADARCH, _ATTR_CTL_OPTIMIZE = 2, 8
 _BINARY_TREE = 2
 _NATIVE = 0
@@ -136,23 +133,6 @@ def known_calls() -> Iterator[str]:
             name = ctypes.string_at(pointer).decode()
             libc.free(pointer)
             yield name
-
-
-class Program:
-    """A built filter in memory that the kernel can read, ready to load after a fork."""
-
-    def __init__(self, bpf: bytes) -> None:
-        self._octets = ctypes.create_string_buffer(bpf, len(bpf))
-        self._header = ctypes.create_string_buffer(
-            struct.pack("@HxxxxxxQ", len(bpf) // 8, ctypes.addressof(self._octets))
-        )
-        self._libc = ctypes.CDLL(None, use_errno=True)
-
-    def load(self) -> None:
-        """Filter the calling process and all that it will start, irrevocably (needs NNP)."""
-        mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
-        if self._libc.prctl(_PR_SET_SECCOMP, mode, self._header, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
 
 
 _loaded: ctypes.CDLL | None = None

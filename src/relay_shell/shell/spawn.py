@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,10 @@ _actions_destroy = _libc.posix_spawn_file_actions_destroy
 _setcgroup = getattr(_libc, "posix_spawnattr_setcgroup_np", None)
 
 KEPT = 3
-"""The descriptor as which a program finds what was passed in `keep`."""
+"""The descriptor as which a program finds the first that was passed in `keep`."""
+
+_FREE = 16
+"""Above every number that a program finds a descriptor as."""
 
 
 def _attributes(flags: int) -> ctypes.Array[ctypes.c_char]:
@@ -110,7 +114,7 @@ def spawn(
     stdin: int = -1,
     stdout: int = -1,
     stderr: int = -1,
-    keep: int = -1,
+    keep: Sequence[int] = (),
     terminal: str | None = None,
     cgroup: int | None = None,
 ) -> int:
@@ -120,7 +124,7 @@ def spawn(
         env: the whole environment; its PATH finds argv[0].
         cwd: directory to start in.
         stdin, stdout, stderr: descriptors for the standard streams (without `terminal`).
-        keep: a further descriptor, which the program finds as `KEPT`; all others are closed.
+        keep: further descriptors, which the program finds from `KEPT` on; all others are closed.
         terminal: path of a pty's slave; it becomes the controlling terminal and the three
             standard streams (opened by a session leader without one, termios(3)).
         cgroup: descriptor of a cgroup2 directory in which the program starts.
@@ -130,7 +134,7 @@ def spawn(
             no argument, variable or path can hold.
         CgroupUnsupported: `cgroup` was given and cannot be used; nothing was started.
     """
-    directory = _octets(cwd)
+    directory = octets(cwd)
     program = find_program(argv[0], env.get("PATH", ""), cwd)
     pid = ctypes.c_int(0)
     actions = ctypes.create_string_buffer(_ACTIONS)
@@ -140,8 +144,9 @@ def spawn(
             raise CgroupUnsupported("the C library is older than glibc 2.39", lasting=True)
         attributes = _GROUPED
         _setcgroup(attributes, cgroup)
-    words = _vector([_octets(word) for word in argv])
-    variables = _vector([_octets(f"{name}={value}") for name, value in env.items()])
+    words = _vector([octets(word) for word in argv])
+    variables = _vector([octets(f"{name}={value}") for name, value in env.items()])
+    moved: list[int] = []
     _actions_init(actions)
     try:
         if terminal is not None:
@@ -151,13 +156,18 @@ def spawn(
         else:
             for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
                 _adddup2(actions, source, target)
-        if keep >= 0:
-            _adddup2(actions, keep, KEPT)
-        _addclosefrom(actions, KEPT + (keep >= 0))
+        for target, source in enumerate(keep, KEPT):
+            if source < target:
+                # An action before this one has put another file in its place.
+                moved.append(source := fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _FREE))
+            _adddup2(actions, source, target)
+        _addclosefrom(actions, KEPT + len(keep))
         _addchdir(actions, directory)
-        code = _spawn(ctypes.byref(pid), _octets(program), actions, attributes, words, variables)
+        code = _spawn(ctypes.byref(pid), octets(program), actions, attributes, words, variables)
     finally:
         _actions_destroy(actions)
+        for fd in moved:
+            os.close(fd)
     if code == 0:
         return pid.value
     if cgroup is not None and code in _CGROUP_ERRORS:
@@ -165,7 +175,12 @@ def spawn(
     raise RelayError("Spawn", program=argv[0], reason=_explain(code, program, cwd))
 
 
-def _octets(text: str) -> bytes:
+def octets(text: str) -> bytes:
+    """A text as the kernel takes it.
+
+    Raises:
+        RelayError: kind InvalidArguments, for text that no argument, variable or path can hold.
+    """
     try:
         data = os.fsencode(text)
     except UnicodeEncodeError:
