@@ -156,7 +156,7 @@ def test_cancel_and_abort_kill_the_tree_and_are_recorded(
         async with setting() as s:
             await s.front.start()
             call = s.front.call("shell_exec", {"command": "echo a; sleep 98782"}, ident="k-7")
-            await s.until(lambda: processes_with("98782"))
+            await s.until(lambda: processes_with("sleep\x0098782"))
             link = s.front.link if message == "cancel" else s.broker.links[-1]
             link.notify(message, {"call": "k-7", "reason": "user said so"})
             reply = await call
