@@ -281,6 +281,7 @@ def test_a_full_disk_holds_nobody_up_and_the_gap_is_marked(
         assert told(office, "recording-refused")
         full = False
         await eventually(office, "recording-resumed")
+        await until(lambda: not session.recorder._dropping, 60)
         await session.send("", submit=True, enforcement="none")
         (record,) = await eventually(office)
         _, events = checked(record)

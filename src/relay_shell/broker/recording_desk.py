@@ -203,7 +203,12 @@ class RecordingDesk:
             self._make_room()
         recording.file.create(header)
         body = {"version": 1, "recording": recording.stored()}
-        statefile.write(self._kept(recording.id), body, durable=False)
+        try:
+            statefile.write(self._kept(recording.id), body, durable=False)
+        except OSError:
+            recording.file.close()
+            os.unlink(recording.path)
+            raise
 
     def _unrecorded(self, worker: Worker, body: Body, reason: str) -> Body:
         state = self._state

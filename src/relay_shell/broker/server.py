@@ -120,6 +120,7 @@ class Broker:
         self._admission = Admission(self.state)
         self._history = History(settings["paths.audit"])
         self._recordings = RecordingDesk(self.state)
+        self.state.recordings = self._recordings.status
         self._worker = WorkerDesk(
             self.state, self._admission, self._history, self._recordings, local=local
         )

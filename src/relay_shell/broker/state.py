@@ -56,6 +56,8 @@ class State:
     """Settings that differ in the files and apply only after a restart."""
     refused: int = 0
     """Peers turned away since the start."""
+    recordings: Callable[[], dict[str, Any]] = dict
+    """What there is to say of recordings."""
     changed: Callable[[], None] = lambda: None
     """Called when what `systemctl status` shows may have changed."""
 
@@ -133,6 +135,7 @@ class State:
             "sessions": sessions,
             "frozen": [freeze.as_dict() for freeze in self.freezer.standing()],
             "refused": self.refused,
+            "recordings": self.recordings(),
             "evidence": {
                 **self.trail.writer.status(),
                 "waiting": len(self.trail),

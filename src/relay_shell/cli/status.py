@@ -114,6 +114,9 @@ def _summary(status: Mapping[str, Any], program: str, style: Style) -> str:
         words.append(f"mode {safe(status['mode'])}")
     healthy, text = audit_health(status)
     lines = [", ".join(words), f"audit: {style(text, 'green' if healthy else 'red')}"]
+    recordings = status.get("recordings")
+    if isinstance(recordings, dict) and recordings.get("trouble"):
+        lines.append(style(safe(recordings["trouble"]), "red"))
     if status.get("reload_error"):
         lines.append(style(f"reload refused: {safe(status['reload_error'])}", "red"))
     if status.get("needs_restart"):

@@ -108,7 +108,8 @@ def reference() -> str:
         out.append(f"| `{name}` | `{event.message_id}` | {event.priority} | {subject} |\n")
     out.append(
         "\n`trouble` and `journal-lost` are in the journal alone. "
-        "`journalctl -x` explains each event.\n"
+        "`journalctl -x` explains each event.\n\n"
+        "What the `recording` of a `session` is: [recordings.md](recordings.md).\n"
     )
     out.append(_VERIFY + "| finding | whole | meaning |\n|---|---|---|\n")
     for name, text in KINDS.items():
