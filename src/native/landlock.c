@@ -1,4 +1,7 @@
-/* A Landlock domain, landlock(7): what it handles is denied unless a rule allows it. */
+/* A Landlock domain, landlock(7): what it handles is denied unless a rule allows it.
+ *
+ * Root's commands enter one too: by /proc/PID/root a command that may look at another process gets
+ * to that process' mounts, which are not read-only. No domain looks at a process outside it. */
 #define _GNU_SOURCE
 #include "step.h"
 

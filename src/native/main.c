@@ -90,7 +90,7 @@ static enum step confine(const struct plan *plan)
     if (failed == STEP_READY && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         failed = STEP_PRIVILEGES;
     }
-    if (failed == STEP_READY && plan->has_landlock) {
+    if (failed == STEP_READY) {
         failed = landlock_enter(plan);
     }
     return failed == STEP_READY ? seccomp_enter(plan) : failed;

@@ -165,7 +165,6 @@ static int read_landlock(struct rest rest, struct plan *plan)
             return error;
         }
     }
-    plan->has_landlock = 1;
     return 0;
 }
 
@@ -259,10 +258,10 @@ static int read_header(struct rest *rest, size_t size, struct plan *plan)
 /* Whether all that there must be is there, and nothing that contradicts it. */
 static int whole(const struct plan *plan)
 {
-    int as_root = plan->scratch != NULL && plan->has_account && !plan->has_landlock;
-    int as_other = plan->scratch == NULL && !plan->has_account && plan->has_landlock;
+    int as_root = plan->scratch != NULL && plan->has_account;
+    int as_other = plan->scratch == NULL && !plan->has_account;
     return (as_root || as_other) && plan->limits > 0 && plan->directory != NULL
-           && plan->filters > 0 && plan->executable != NULL;
+           && plan->files != 0 && plan->filters > 0 && plan->executable != NULL;
 }
 
 int plan_read(const uint8_t *octets, size_t size, struct plan *plan)

@@ -6,8 +6,8 @@
  *     header    "RSENFORC", u32 version, u32 kept, u64 size of the whole plan
  *     records   u32 kind, u32 length, then `length` octets, then zeros up to a multiple of 8
  *
- * Kinds come in the order of `enum kind`, each once, but for SECCOMP. LIMITS, DIRECTORY, SECCOMP and
- * EXEC are in every plan, and either MOUNTS and ACCOUNT (root's way) or LANDLOCK (anybody else's).
+ * Kinds come in the order of `enum kind`, each once, but for SECCOMP. All are in root's plans; anybody
+ * else's have neither MOUNTS nor ACCOUNT.
  *
  *     LIMITS     1 to 16 times: u32 resource, u32 zero, u64 bound
  *     MOUNTS     u64 attributes for every mount, the scratch directory, options of its tmpfs
@@ -91,7 +91,6 @@ struct plan {
     uint32_t uid, gid;
     uint64_t capabilities;
 
-    int has_landlock;
     uint64_t files, ports, scopes;
     size_t rules;
     struct rule rule[PLAN_RULES_MAX];

@@ -56,6 +56,8 @@ DIRECT = (
     "chmod 777 /etc /tmp; chown nobody /etc/passwd; touch -d 2000-01-01 /etc/passwd",
     "ln /etc/passwd /tmp/hard; ln -s /etc /tmp/soft; mkfifo /tmp/fifo; mknod /tmp/null c 1 3",
     "rm -rf /var/lib/dpkg; mv /etc/passwd /etc/passwd.x; truncate -s 0 /etc/fstab",
+    "for p in /proc/[0-9]*; do echo x > $p/root/var/tmp/through; touch $p/root/dev/shm/x; done",
+    "for p in /proc/[0-9]*; do for f in $p/fd/*; do echo x > $f; done; done",
     "unshare -Ur sh -c 'mount -t tmpfs x /mnt'",
     "mount -o remount,rw /; mount --bind /tmp /etc; umount /tmp",
     "hostname changed; sysctl -w kernel.hostname=changed; date -s 2000-01-01",

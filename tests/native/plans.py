@@ -30,8 +30,7 @@ def records(scratch: str, *, root: bool, command: str = "echo ran") -> dict[str,
     made["directory"] = plan.directory("/")
     if root:
         made["account"] = plan.account(NOBODY, readonly.CAPABILITIES)
-    else:
-        made["landlock"] = plan.landlock(readonly.domain(scratch, network=False))
+    made["landlock"] = plan.landlock(readonly.domain(scratch, network=False, devices=root))
     made["seccomp"] = plan.seccomp(ALLOW)
     argv = ["sh", "-c", command]
     made["execute"] = plan.execute("/bin/sh", argv, {"PATH": "/usr/bin:/bin"})

@@ -85,7 +85,7 @@ def test_malformed_plan_is_refused(spoil: Any, fault: int, root: bool) -> None:
 
 
 def test_plan_of_the_other_kind_of_worker_is_refused(root: bool) -> None:
-    """Root's Landlock plan would leave it root; an account is not another's to take."""
+    """Another's plan would leave root what it is; an account is not another's to take."""
     assert given(whole(not root), root) == [["plan", os.strerror(errno.EPERM)], 126, ""]
 
 
@@ -158,6 +158,9 @@ ROOTS = {
     "account: ambient set ": denied("prctl", equal(0, 47), equal(1, 2)),
     "close_range": denied("close_range", equal(2, 4)),
     "account: no_new_privs": denied("prctl", equal(0, 38)),
+    "Landlock: ruleset": denied("landlock_create_ruleset"),
+    "Landlock: rule": denied("landlock_add_rule"),
+    "Landlock: domain": denied("landlock_restrict_self"),
     "seccomp": denied("prctl", equal(0, 22)),
 }
 OTHERS = {

@@ -70,7 +70,7 @@ class Launcher:
         if os.geteuid() == 0 and account is None:
             raise RelayError("Enforcement", reason="a root worker needs an account to drop to")
         version = landlock.abi()
-        if account is None and version < landlock.ABI_SCOPES:
+        if version < landlock.ABI_SCOPES:
             raise RelayError(
                 "Enforcement", reason=f"Landlock ABI {version}, {landlock.ABI_SCOPES} is needed"
             )
@@ -91,15 +91,15 @@ class Launcher:
             RelayError: kind InvalidArguments, for text that no argument or path can hold.
         """
         account = self._account
-        if account is None:
-            domain = readonly.domain(command.scratch, network=self._network)
-            confinement = [plan.directory(command.cwd), plan.landlock(domain)]
-        else:
-            confinement = [
-                plan.mounts(readonly.mounts(command.scratch)),
-                plan.directory(command.cwd),
-                plan.account(account, readonly.CAPABILITIES),
-            ]
+        directory = plan.directory(command.cwd)
+        confinement = [directory]
+        if account is not None:
+            mounts = plan.mounts(readonly.mounts(command.scratch))
+            confinement = [mounts, directory, plan.account(account, readonly.CAPABILITIES)]
+        domain = readonly.domain(
+            command.scratch, network=self._network, devices=account is not None
+        )
+        confinement.append(plan.landlock(domain))
         return plan.assemble(
             KEPT + len(command.inherit),
             self._limits,

@@ -1,9 +1,9 @@
-"""What an enforced command may do: a Landlock domain or read-only mounts, and two seccomp filters.
+"""What an enforced command may do: a Landlock domain, two seccomp filters, and for root more.
 
 The command may read what its user may read, and write only below a private scratch directory.
-An unprivileged worker's command enters a Landlock domain. A root worker's gets a mount namespace in
-which every mount is read-only, and an account of its own that keeps only capabilities to read:
-Landlock would hide other processes' descriptors from lsof(8).
+A root worker's command also gets a mount namespace in which every mount is read-only, and an
+account of its own that keeps only capabilities to read. Its Landlock domain is no less needed: by
+/proc/PID/root a command that may look at other processes reaches mounts that are not read-only.
 
 Landlock has no rights for metadata (mode, owner, times, extended attributes), for connecting to
 a path-name unix socket, or for ioctl(2) on directories; seccomp refuses those.
@@ -89,9 +89,9 @@ LIMITS = (
 """Bounds inside scratch; processes and memory are bounded by the unit's cgroup. A hard limit that
 is lower already stays."""
 
-CAPABILITIES = (2, 19, 34)
-"""CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE (to look at other processes' /proc entries; ptrace(2) itself
-is filtered and /proc is read-only), CAP_SYSLOG: what a root worker's commands keep."""
+CAPABILITIES = (2, 34)
+"""CAP_DAC_READ_SEARCH and CAP_SYSLOG: what a root worker's commands keep. Not CAP_SYS_PTRACE, which
+is the way to other processes' mounts and memory files."""
 
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID = 1, 2
 
@@ -164,18 +164,29 @@ def programs(*, network: bool, metadata: bool) -> tuple[bytes, bytes]:
     return arguments_filter(network=network), calls_filter(metadata=metadata)
 
 
-def domain(scratch: str, *, network: bool) -> Domain:
-    """The Landlock domain: read anywhere, write in scratch and to the bit buckets."""
+def domain(scratch: str, *, network: bool, devices: bool) -> Domain:
+    """The Landlock domain: read anywhere, write in scratch and to the bit buckets.
+
+    Args:
+        devices: allow what the filters allow of ioctl(2) on devices (sizes of disks and the like).
+    """
+    asked = Fs(0) if devices else READ | Fs.IOCTL_DEV
     bucket = Fs.READ_FILE | Fs.WRITE_FILE | Fs.IOCTL_DEV
     buckets = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+    handled = WRITE | asked
+    whole = Rule("/", READ)
     return Domain(
-        fs=READ | WRITE | Fs.IOCTL_DEV,
+        fs=handled,
         net=Net(0) if network else Net.BIND_TCP | Net.CONNECT_TCP,
         scope=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET,
         rules=(
-            Rule("/", READ),
-            *(Rule(device, bucket, Place.OPTIONAL) for device in buckets),
-            Rule(scratch, (READ | WRITE) & ~(Fs.MAKE_CHAR | Fs.MAKE_BLOCK), Place.SCRATCH),
+            *((whole,) if handled & READ else ()),
+            *(Rule(device, bucket & handled, Place.OPTIONAL) for device in buckets),
+            Rule(
+                scratch,
+                (READ | WRITE) & ~(Fs.MAKE_CHAR | Fs.MAKE_BLOCK) & handled,
+                Place.SCRATCH,
+            ),
         ),
     )
 
