@@ -346,3 +346,89 @@ def test_status_counts_the_rules(tmp_path: Path) -> None:
         assert start["facts"]["access_rules"] == 1 and len(start["facts"]["access_sha256"]) == 64
 
     story(tmp_path, tell)
+
+
+def test_whose_output_is_redacted_is_a_matter_of_its_rule(tmp_path: Path) -> None:
+    rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nredact = true\n')
+
+    async def run() -> None:
+        async with asyncio.timeout(60), office_in(tmp_path) as office:
+            _, worker = await office.at_work()
+            assert worker.hello["settings"]["redaction.output"] == "on"
+            reload(office, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
+            assert (await worker.hears("settings"))["settings"]["redaction.output"] == "off"
+
+    asyncio.run(run())
+
+
+def test_the_setting_decides_where_no_rule_does(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        assert worker.hello["settings"]["redaction.output"] == "off"
+
+    story(tmp_path, tell)
+
+
+def test_a_rule_may_show_what_the_setting_hides(tmp_path: Path) -> None:
+    rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
+
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        assert worker.hello["settings"]["redaction.output"] == "off"
+
+    story(tmp_path, tell, **{"redaction.output": "on"})
+
+
+def test_a_worker_of_two_connections_hides_what_one_may_not_see(tmp_path: Path) -> None:
+    """What a session printed is read by all connections of its worker."""
+    rules(
+        tmp_path, "[[rule]]\ngroup = 4242424\nredact = true\n[[rule]]\nany = true\nredact = false\n"
+    )
+
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        assert worker.hello["settings"]["redaction.output"] == "off"
+        again = (await office.connect(front))["conn"]
+        assert office.broker is not None
+        connection = office.broker.state.connections.get(again)
+        connection.groups = connection.groups | {4242424}
+        await front.ask("adopt", {"worker": worker.id, "conn": again})
+        assert (await worker.hears("settings"))["settings"]["redaction.output"] == "on"
+
+    story(tmp_path, tell)
+
+
+def test_no_claim_shows_what_a_rule_hides(tmp_path: Path) -> None:
+    rules(
+        tmp_path,
+        f'[[rule]]\nuser = "{ME}"\nclient = "agent"\nredact = true\n'
+        f'[[rule]]\nuser = "{ME}"\nredact = false\n',
+    )
+
+    async def tell(office: Office) -> None:
+        front, worker = await office.at_work()
+        assert worker.hello["settings"]["redaction.output"] == "on"
+        for name in ("agent", "operator"):
+            worker.heard.clear()
+            front.link.notify("client", _client(worker.conn, name))
+            assert (await worker.hears("settings"))["settings"]["redaction.output"] == "on"
+        args = {"command": "true", "redact": False}
+        assert (await worker.begin("k-1", args=args))["decision"] == "allow"
+        assert (await worker.hears("settings"))["settings"]["redaction.output"] == "on"
+
+    story(tmp_path, tell)
+
+
+def test_a_worker_whose_connection_is_not_known_hides_secrets(tmp_path: Path) -> None:
+    rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
+
+    async def run() -> None:
+        async with asyncio.timeout(60), office_in(tmp_path) as office:
+            _, worker = await office.at_work()
+            assert office.broker is not None
+            await office.broker.close()
+            office.open()
+            again = await office.returned(worker)
+            assert again.hello["settings"]["redaction.output"] == "on"
+
+    asyncio.run(run())

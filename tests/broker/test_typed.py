@@ -176,3 +176,19 @@ def test_other_tools_and_malformed_arguments_pass() -> None:
     typed.begin(typed.look("w", "session_send", odd), "k-1")
     typed.end("k-1", typed=True)
     assert len(typed) == 0
+
+
+def test_what_waited_when_the_broker_was_restarted_is_not_known() -> None:
+    typed = Typed()
+    typed.former("w")
+    assert look(typed, "ls\n").args["edited"] and not look(typed, "ls\n", worker="v").args["edited"]
+    send(typed, "l", ok=False)
+    assert look(typed, "ls\n").args["edited"]
+    send(typed, "l")
+    assert look(typed, "s\n").args["edited"]
+    send(typed, "s\n")
+    found = look(typed, "ls\n")
+    assert found.args["lines"] == ["ls\n"] and not found.args["edited"]
+    assert look(typed, "ls\n", session="s2.w").args["edited"]
+    typed.gone("w")
+    assert not look(typed, "ls\n", session="s2.w").args["edited"]

@@ -93,3 +93,24 @@ def test_lint_reports_files_and_ends_with_65(tmp_path: Path) -> None:
     assert done.returncode == 65
     assert f"{good}: ok" in done.stdout
     assert "tier must be a tier from 0 to 3" in done.stdout
+
+
+def test_lint_reads_the_rules_by_identity(tmp_path: Path) -> None:
+    path = tmp_path / "access.toml"
+    path.write_text("[[rule]]\nany = true\nredact = 1\nhosts = ['10.0.0.1/8']\n")
+    path.chmod(0o644)
+    done = policy("lint", str(path))
+    assert done.returncode == 65
+    assert "access.toml:3: redact must be true or false" in done.stdout
+    assert "access.toml:4: hosts: 10.0.0.1/8 has host bits set" in done.stdout
+    path.write_text("[[rule]]\nany = true\n[[rule]]\nuser = 'alice'\nmode = 'open'\n")
+    done = policy("lint", str(path))
+    assert done.returncode == 0
+    assert "warning: line 3: rule 2 of access.toml is never reached" in done.stdout
+
+
+def test_explain_names_hosts_and_reads_as_the_shell_does() -> None:
+    done = policy("explain", "ssh -J jump root@0x0a000001 uptime", "--deny", r"^10\.0\.0\.1$")
+    assert "hosts: 10.0.0.1 jump" in done.stdout and "a deny rule matches" in done.stdout
+    assert json.loads(policy("explain", "--json", "ssh $H").stdout)["hosts"] == ["?$H"]
+    assert json.loads(policy("explain", "--json", "--shell", "zsh", "ls").stdout)["tier"] == 2

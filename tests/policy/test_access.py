@@ -6,14 +6,8 @@ import tomllib
 
 import pytest
 
-from relay_shell.policy.access import (
-    AccessRules,
-    Grant,
-    Known,
-    Who,
-    host_allowed,
-    parse,
-)
+from relay_shell.policy.access import AccessRules, Grant, Who, host_allowed
+from relay_shell.policy.access_document import Known, parse
 from relay_shell.policy.toolgroups import GROUP_OF, GROUPS, SENSITIVE
 from relay_shell.policy.tools import classify_call
 from relay_shell.tools.registry import TOOLS
@@ -214,3 +208,27 @@ def test_the_table_of_groups_is_the_registrys() -> None:
     # What is listed ahead of its tool is known to the classifier at least.
     for name in {*listed, *SENSITIVE}:
         assert "unknown tool" not in " ".join(classify_call(name, {}).reasons), name
+
+
+def test_redaction_of_output_by_identity() -> None:
+    found = rules(
+        "[[rule]]\nissuer = 'https://id'\nscope = 'secrets:read'\nredact = false\n"
+        "[[rule]]\nissuer = 'https://id'\nredact = true\n[[rule]]\nuser = 'alice'\n"
+    )
+    reader = Who(issuer="https://id", scopes=frozenset({"secrets:read"}))
+    assert found.find(reader).redact is False
+    assert found.find(reader._replace(scopes=frozenset())).redact is True
+    assert found.find(Who("alice")).redact is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("redact = 'no'", "rule.0.redact: redact must be true or false"),
+        ("client = 'x'\nredact = false", "rule.0.redact: a client's name is its own claim"),
+        ("deny = true\nredact = false", "rule.0.redact: a rule that denies gives no 'redact'"),
+    ],
+)
+def test_what_may_not_show_secrets(keys: str, reason: str) -> None:
+    _, problems = read(f"[[rule]]\nuser = 'a'\n{keys}\n")
+    assert problems[0].startswith(reason)

@@ -12,7 +12,8 @@ from ..config.errors import Problem
 from ..config.lines import line_of
 from ..config.loader import parse_file
 from ..evidence import canonical
-from ..policy.access import FILE, AccessRules, Known, parse
+from ..policy.access import FILE, AccessRules
+from ..policy.access_document import Known, parse, shadowed
 from ..policy.toolgroups import GROUPS
 
 
@@ -38,6 +39,18 @@ def load_access(root: str | os.PathLike[str] = ROOT) -> AccessRules:
         )
     rules.sha256 = hashlib.sha256(canonical.encode(document)).hexdigest()
     return rules
+
+
+def lint(path: Path) -> list[str]:
+    """What is wrong with a file of access rules, one line each. Reads NSS."""
+    found: list[Problem] = []
+    parsed = parse_file(path, found)
+    if parsed is None:
+        return [str(problem) for problem in found] or [f"{path}: no such file"]
+    document, lines = parsed
+    rules, problems = parse(document, Known(GROUPS, _gid), lambda place: line_of(lines, place))
+    found = [Problem(str(path), line_of(lines, place), reason) for place, reason in problems]
+    return [*map(str, found), *(f"{path}: warning: {text}" for text in shadowed(rules))]
 
 
 def _gid(name: str) -> int | None:

@@ -342,8 +342,10 @@ class Admission:
         """Record that a call ended with its worker, in a way that nobody saw."""
         self._outcomes.interrupted(call, reason)
 
-    def restore(self, running: Iterable[str]) -> None:
-        """Take over the idempotency keys that a former broker left; `running`: its open calls."""
+    def restore(self, running: Iterable[str], workers: Iterable[str]) -> None:
+        """Take over what a former broker left: its open calls' keys, its workers' sessions."""
+        for worker in workers:
+            self._typed.former(worker)
         self._replays.restore(running, self._state.settings["limits.replay"])
 
     def gone(self, worker: Worker) -> None:

@@ -91,7 +91,7 @@ class Authority:
         """Tell a worker its settings and what it may do."""
         if worker.link is not None:
             access = self._state.access_of(worker).as_wire()
-            body = {"settings": self._state.settings.subset("worker"), **access}
+            body = {"settings": self._state.worker_settings(worker), **access}
             with contextlib.suppress(RelayError):
                 worker.link.notify("settings", body)
 

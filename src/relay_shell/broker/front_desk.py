@@ -216,6 +216,8 @@ class FrontDesk:
         with contextlib.suppress(OSError):
             state.workers.keep(worker)
         connection.posture = worker.posture
+        # Before it can serve the connection: what may be shown to one need not be to another.
+        self._authority.tell(worker)
         state.trail.note(event="worker", **(connection.facts() | worker.facts()), what="adopted")
         return {}
 

@@ -66,6 +66,8 @@ class Access(NamedTuple):
     hosts: tuple[str, ...] | None = None
     budgets: Mapping[str, int] = MappingProxyType({})
     recording: str = "metadata"
+    redact: bool = True
+    """Whether secrets in output are hidden from it."""
 
     def refuses(self, tool: str, hosts: Sequence[object]) -> str:
         """Why a call of this tool for these hosts is outside the grant, "" if it is inside."""
@@ -269,6 +271,7 @@ def access_of(settings: Mapping[str, Any], grant: Grant = _ALL) -> Access:
         grant.hosts,
         grant.budgets,
         grant.recording or settings["recording.mode"],
+        settings["redaction.output"] == "on" if grant.redact is None else grant.redact,
     )
 
 

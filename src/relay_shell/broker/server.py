@@ -20,6 +20,8 @@ from ..wire.link import Link, NoticeHandler, RequestHandler
 from ..wire.messages import LARGE
 from .admission import Admission
 from .authority import Authority, identities
+from .budgetfile import FILE as BUDGETS
+from .budgetfile import BudgetFile
 from .floods import Floods
 from .freeze import Freezer
 from .front_desk import FrontDesk
@@ -98,6 +100,7 @@ class Broker:
         freezer = Freezer(str(state_dir / "freeze.json"))
         if freezer.trouble:
             logger.error("%s; everything is frozen", freezer.trouble)
+        new = not _written(settings["paths.audit"])
         writer = Writer(
             settings["paths.audit"],
             journal=journal,
@@ -117,6 +120,7 @@ class Broker:
             floods=Floods(trail.note),
             rules=rules or AccessRules(),
         )
+        self._budgets = BudgetFile(str(state_dir / BUDGETS), self.state.budgets, new=new)
         self._admission = Admission(self.state)
         self._history = History(settings["paths.audit"])
         self._recordings = RecordingDesk(self.state)
@@ -150,6 +154,9 @@ class Broker:
                 "access_rules": len(state.rules),
             },
         )
+        if self._budgets.trouble:
+            logger.error("%s; limits of the last hour count as reached", self._budgets.trouble)
+            state.trail.note(event="budgets", error=self._budgets.trouble)
         self._restored = writer.trouble is None
         self._worker.restore(writer.unfinished)
         self._recordings.restore()
@@ -438,6 +445,7 @@ class Broker:
         await asyncio.sleep(0)
         self._admission.close()
         await self._recordings.close()
+        self._budgets.close()
         self._history.close()
         self._pulse.stop()
         state.floods.close()
@@ -454,3 +462,10 @@ class Broker:
         if len(state.trail) or state.trail.lost:
             lost = len(state.trail) + state.trail.lost
             logger.error("%d records could not be written before the stop", lost)
+
+
+def _written(path: str) -> bool:
+    """Whether a record was begun there."""
+    with contextlib.suppress(OSError):
+        return os.path.getsize(path) > 0
+    return False

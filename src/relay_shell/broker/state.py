@@ -83,6 +83,19 @@ class State:
         grant = Grant("its connection is not known") if self.rules else Grant()
         return access_of(self.settings, grant)
 
+    def worker_settings(self, worker: Worker) -> dict[str, Any]:
+        """The settings that a worker is told.
+
+        Its sessions and kept outputs are those of all its connections: secrets are hidden where
+        one of them must not see them.
+        """
+        settings = self.settings.subset("worker")
+        if self.rules:
+            known = [self.access_of(worker, conn) for conn in worker.conns]
+            shown = known and not any(access.refusal or access.redact for access in known)
+            settings["redaction.output"] = "off" if shown else "on"
+        return settings
+
     def config_hash(self) -> str:
         """SHA-256 of all settings in force."""
         values = {

@@ -39,6 +39,7 @@ class _State(NamedTuple):
 
 
 _EMPTY = frozenset((_State(Line(), frozenset()),))
+_UNKNOWN = frozenset((_State(Line("", True), frozenset()),))
 
 
 class _Session:
@@ -46,8 +47,8 @@ class _Session:
 
     __slots__ = ("live", "states", "version")
 
-    def __init__(self) -> None:
-        self.states: frozenset[_State] = _EMPTY
+    def __init__(self, states: frozenset[_State] = _EMPTY) -> None:
+        self.states = states
         self.live: dict[str, str] = {}
         """Text of the calls under way."""
         self.version = 0
@@ -76,6 +77,8 @@ class Typed:
     def __init__(self) -> None:
         self._workers: dict[str, dict[str, _Session]] = {}
         self._calls: dict[str, tuple[str, str]] = {}
+        self._former: dict[str, set[str]] = {}
+        """Workers whose sessions a former broker knew, and the sessions known since."""
 
     def __len__(self) -> int:
         return sum(map(len, self._workers.values()))
@@ -94,7 +97,7 @@ class Typed:
         handle = str(args.get("session"))[:256]
         session = self._workers.get(worker, {}).get(handle)
         if session is None:
-            session = _Session()
+            session = self._fresh(worker, handle)
         self._check_room(session, handle)
         version = session.version
         lines: set[Line] = set()
@@ -137,7 +140,7 @@ class Typed:
             return
         worker, handle = look.session
         sessions = self._workers.setdefault(worker, {})
-        session = sessions.get(handle) or _Session()
+        session = sessions.get(handle) or self._fresh(worker, handle)
         room = len(sessions) + (handle not in sessions) <= SESSIONS
         self._check_room(session, handle)
         states = frozenset(
@@ -153,7 +156,18 @@ class Typed:
         session.live[call] = look.typed
         session.version += 1
         sessions[handle] = session
+        known = self._former.get(worker)
+        if known is not None and len(known) < SESSIONS:
+            known.add(handle)
         self._calls[call] = look.session
+
+    def former(self, worker: str) -> None:
+        """A former broker followed this worker's sessions: what waits in them is not known."""
+        self._former.setdefault(worker, set())
+
+    def _fresh(self, worker: str, handle: str) -> _Session:
+        known = self._former.get(worker)
+        return _Session(_EMPTY if known is None or handle in known else _UNKNOWN)
 
     def end(self, call: str, *, typed: bool | None) -> None:
         """A call ended.
@@ -192,6 +206,7 @@ class Typed:
     def gone(self, worker: str) -> None:
         """A worker ended, and its sessions with it."""
         self._workers.pop(worker, None)
+        self._former.pop(worker, None)
         for call in [call for call, place in self._calls.items() if place[0] == worker]:
             del self._calls[call]
 

@@ -103,7 +103,7 @@ class WorkerDesk:
             "principal": worker.principal,
             "user": worker.user,
             "posture": worker.posture,
-            "settings": state.settings.subset("worker"),
+            "settings": state.worker_settings(worker),
             **state.access_of(worker).as_wire(),
         }
 
@@ -357,7 +357,8 @@ class WorkerDesk:
         living, lost = state.workers.restore()
         for ident, reason in lost:
             state.trail.note(event="worker", worker=ident, what="lost", detail=reason)
-        self._admission.restore(str(intent["call_id"]) for intent in unfinished)
+        calls = (str(intent["call_id"]) for intent in unfinished)
+        self._admission.restore(calls, (worker.id for worker in living))
         self.restore_calls(unfinished)
         loop = asyncio.get_running_loop()
         for worker in living:

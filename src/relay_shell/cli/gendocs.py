@@ -27,6 +27,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "verbs": manual.verbs,
     "statuses": manual.statuses,
     "groups": manual.groups,
+    "access-who": manual.access_who,
+    "access-gives": manual.access_gives,
+    "access-budgets": manual.access_budgets,
     "events": manual.events,
     "fields": manual.fields,
 }

@@ -24,7 +24,7 @@ examples:
   relay-shell policy explain 'find /srv -name "*.tmp" -delete'
   relay-shell policy explain --json -- ls -la
   relay-shell policy test --jsonl < commands.jsonl
-  relay-shell policy lint /etc/relay-shell/commands.d/*.toml"""
+  relay-shell policy lint /etc/relay-shell/access.toml /etc/relay-shell/commands.d/*.toml"""
 
 _COLOURS = {0: "green", 1: "cyan", 2: "yellow", 3: "red"}
 _ADMITS = {
@@ -48,6 +48,12 @@ def add_parser(sub: Subparsers) -> Parser:
         metavar="CMD",
         help="one word is shell text; several words are an argument vector",
     )
+    explain.add_argument(
+        "--shell",
+        default="bash",
+        metavar="NAME",
+        help="the shell that reads the text, as worker.shell says (default: %(default)s)",
+    )
     explain.add_argument("--deny", action="append", default=[], metavar="RE2", help="try a rule")
     explain.add_argument("--allow", action="append", default=[], metavar="RE2", help="try a rule")
     add_json(explain, "print the verdict as one JSON object")
@@ -58,7 +64,7 @@ def add_parser(sub: Subparsers) -> Parser:
         required=True,
         help="read objects with `cmd`, a line each; write `cmd`, `tier`, `reasons`",
     )
-    lint = verbs.add_parser("lint", help="check rule and command files")
+    lint = verbs.add_parser("lint", help="check command files, rule lists and access.toml")
     lint.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.set_defaults(run=run)
     return parser
@@ -80,8 +86,12 @@ def _explain(args: argparse.Namespace) -> int:
         print(f"relay-shell: {error}", file=sys.stderr)
         return EX_DATAERR
     words = args.words
-    verdict = classify_command(words[0]) if len(words) == 1 else classify_argv(words)
-    hit = rules.check(" ".join(words), verdict.canonical_forms(), (), verdict.tree)
+    if len(words) == 1:
+        verdict = classify_command(words[0], shell=args.shell)
+    else:
+        verdict = classify_argv(words)
+    named = verdict.hosts()
+    hit = rules.check(" ".join(words), verdict.canonical_forms(), named, verdict.tree)
     admits = _ADMITS[int(verdict.tier)]
     if hit is not None and hit.action == "deny":
         admits = "no mode admits it: a deny rule matches"
@@ -89,12 +99,15 @@ def _explain(args: argparse.Namespace) -> int:
         found: dict[str, Any] = {"cmd": " ".join(words), **verdict.as_dict()}
         found["canonical"] = list(verdict.canonical_forms())
         found["admits"] = admits
+        found["hosts"] = list(named)
         found["rule"] = None
         if hit is not None:
             found["rule"] = {"action": hit.action, "pattern": hit.pattern, "matched": hit.matched}
         print(json.dumps(found, ensure_ascii=False))
         return 0
     _print_verdict(verdict, admits)
+    if named:
+        print(f"hosts: {safe(' '.join(named))}")
     if hit is not None:
         print(f"rule: {hit.action} {safe(hit.pattern)} matches {safe(hit.matched)}")
     return 0
@@ -146,11 +159,13 @@ def _test() -> int:
 
 
 def _lint(files: list[Path]) -> int:
+    from ..broker import access_file
+    from ..policy.access import FILE
     from ..policy.lint import lint_file
 
     status = 0
     for path in files:
-        found = lint_file(path)
+        found = access_file.lint(path) if path.name == FILE else lint_file(path)
         for line in found:
             print(safe(line))
             if ": warning: " not in line:

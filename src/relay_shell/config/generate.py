@@ -185,7 +185,7 @@ EXAMPLE
 SEE ALSO
 ========
 
-**relay-shell**\\(1), **relay-shell**\\(7), **relay-shell-broker**\\(8)
+**access.toml**\\(5), **relay-shell**\\(1), **relay-shell**\\(7), **relay-shell-broker**\\(8)
 """
 
 

@@ -172,6 +172,14 @@ EVENTS: dict[str, Event] = {
         "The chain continues over the seam: RELAY_PREV is the chain value of the last record of\n"
         "the file before.",
     ),
+    "budgets": Event(
+        "908300cd5f214e3080a602c4984d81b4",
+        ERROR,
+        "What the budgets held of the last hour was lost",
+        "The file that keeps them over a restart was damaged or missing; what was found is kept\n"
+        "beside it. Limits of an hour (cpu_seconds, output_bytes) count as reached until an hour\n"
+        "has passed. Where that is too long, set them to 0 for as long and reload.",
+    ),
     "checkpoint": Event(
         "fb52422f33b845359eb84e20d6b1999b",
         INFO,

@@ -163,7 +163,11 @@ class Worker:
             self._dispatch.cancel(body["call"], "killed", body["reason"])
 
     def _set(self, body: Body) -> None:
+        shown = self._settings.get("redaction.output") != "on"
         self._settings.update(body["settings"])
+        if shown and self._settings.get("redaction.output") == "on" and self._dispatch is not None:
+            # What was returned before holds secrets that may not be shown again.
+            self._dispatch.results.clear()
         self._identity.update(
             {key: value for key, value in body.items() if key in ("mode", "ceiling", "groups")}
         )

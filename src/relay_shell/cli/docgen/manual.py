@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Mapping
 
+from ...config.table import TABLE
 from ...evidence.events import EVENTS
 from ...evidence.record import FIELDS, journal_name
 from ...evidence.unbundle import KINDS as KINDS_OF_BUNDLE
 from ...evidence.verify import KINDS as KINDS_OF_DAMAGE
+from ...policy.access import BUDGETS
+from ...policy.access_document import GIVES, WHO
 from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
 from ..auditverify import VERIFY_STATUS
@@ -81,6 +85,31 @@ def _arguments(parser: argparse.ArgumentParser) -> list[str]:
 def _sentence(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = (action.help or "") % {"default": action.default, "prog": parser.prog}
     return _escape(f"{text}.")
+
+
+def access_who() -> str:
+    """What a rule of access.toml asks for."""
+    return _definitions(WHO)
+
+
+def access_gives() -> str:
+    """What a rule of access.toml gives."""
+    return _definitions(GIVES)
+
+
+def access_budgets() -> str:
+    """The budgets that a rule of access.toml may give."""
+    rows = {name: TABLE[f"budgets.{name}"] for name in BUDGETS}
+    return _definitions(
+        {name: f"{row.help} At most {BUDGETS[name]}; 0 is no limit." for name, row in rows.items()}
+    )
+
+
+def _definitions(rows: Mapping[str, str]) -> str:
+    return "\n\n".join(
+        f"{_escape(name)}\n" + textwrap.indent(textwrap.fill(_escape(text), 94), "    ")
+        for name, text in rows.items()
+    )
 
 
 def _escape(text: str) -> str:
