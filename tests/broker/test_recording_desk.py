@@ -14,7 +14,6 @@ import pytest
 from broker.machine import Machine
 from broker.office import Office, office_in, until
 from broker.recorded import Recorded, checked, eventually, recorded, text, told
-from relay_shell.broker import recording_desk
 from relay_shell.broker.recordings import Full, RecordingFile
 from relay_shell.evidence import cast
 from relay_shell.shell import recorder
@@ -382,24 +381,3 @@ def test_what_no_worker_sends_is_refused(tmp_path: Path) -> None:
             ]
 
     asyncio.run(run())
-
-
-def test_retention_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording_desk, "FIRST", 0.05)
-    month = tmp_path / "recordings/2020-01"
-    month.mkdir(parents=True)
-    old = month / "20200101T000000Z_alice_s1.abcdefgh.cast"
-    old.write_text("{}\n")
-    os.utime(old, (1, 1))
-    other = month / "notes.txt"
-    other.write_text("not ours")
-
-    async def run() -> None:
-        async with office_in(tmp_path) as office:
-            (record,) = await eventually(office, "recording-removed")
-            assert record["facts"]["removed"] == {"path": str(old), "bytes": 3}
-            assert "recording.days" in record["facts"]["reason"]
-            assert record["detail"] == "s1.abcdefgh"
-
-    asyncio.run(run())
-    assert not old.exists() and other.exists()

@@ -125,3 +125,19 @@ def repeated(facts: Body) -> Body:
         "request_id",
     )
     return {name: facts[name] for name in names if facts.get(name) is not None}
+
+
+def reopened(intent: Body) -> LiveCall:
+    """A call that a former broker left without an outcome, by its intent record."""
+    principal = str(intent.get("principal", ""))
+    return LiveCall(
+        id=str(intent["call_id"]),
+        conn=str(intent.get("conn", "")),
+        principal=principal,
+        user=principal.partition(":")[2],
+        worker=str(intent.get("worker", "")),
+        tool=str(intent.get("tool", "")),
+        tier=intent["tier"] if isinstance(intent.get("tier"), int) else 3,
+        facts=repeated(intent),
+        claimed=False,
+    )

@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,7 +21,9 @@ from ..evidence import cast
 from ..wire.errors import RelayError
 from ..wire.link import Link, RequestHandler
 from . import recordings, statefile
+from .recording import Recording, restored
 from .recordings import Full, Limits, RecordingFile
+from .retention import Retention
 from .state import State
 from .tickets import secret
 from .workers import Worker
@@ -38,53 +39,10 @@ OPEN = 4096
 CLOSED = 1024
 """Closed recordings remembered: a worker that did not hear it asks again."""
 
-RETENTION = 3600.0
-"""Seconds between two looks at what is too old or too much."""
-
-FIRST = 30.0
-
 PENDING = 64 * 1024 * 1024
 """Octets of events that wait for the thread, in all; a worker with more asks again later."""
 
-SCAN = 60.0
-"""Seconds between two looks at the directory for sessions that begin."""
-
 _HANDLE = re.compile(r"s\d{1,9}\.[a-z2-7]{8}")
-_KEPT = {
-    "id": str,
-    "path": str,
-    "mode": str,
-    "worker": str,
-    "session": str,
-    "call": str,
-    "conn": str,
-    "principal": str,
-    "started": float,
-}
-
-
-@dataclass(slots=True)
-class Recording:
-    """One recording that is not finished."""
-
-    id: str
-    path: str
-    mode: str
-    worker: str
-    session: str
-    call: str
-    conn: str
-    principal: str
-    started: float
-    """Seconds since the epoch."""
-    file: RecordingFile
-    told: int = 0
-    """Octets that the last recorded digest covers."""
-    trouble: str = ""
-    over: bool = False
-
-    def stored(self) -> Body:
-        return {name: getattr(self, name) for name in _KEPT}
 
 
 class RecordingDesk:
@@ -100,13 +58,15 @@ class RecordingDesk:
         self._closed: dict[tuple[str, str], None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pending = 0
-        self._scanned = 0.0
         self.trouble = ""
-        self._loop = loop = asyncio.get_running_loop()
-        self._timers = {
-            "digest": loop.call_later(self._period(), self._digests),
-            "retention": loop.call_later(FIRST, self._retain),
-        }
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._period(), self._digests)
+        self._retention = Retention(
+            state,
+            self._root,
+            lambda: [recording.path for recording in list(self._open.values())],
+            lambda work: self._start(self._do(work)),
+        )
         self.requests: dict[str, RequestHandler] = {
             "record_open": self.open,
             "record": self.record,
@@ -199,12 +159,10 @@ class RecordingDesk:
         return recording
 
     def _create(self, recording: Recording, header: bytes) -> None:
-        if time.monotonic() - self._scanned > SCAN:
-            self._make_room()
+        self._retention.soon()
         recording.file.create(header)
-        body = {"version": 1, "recording": recording.stored()}
         try:
-            statefile.write(self._kept(recording.id), body, durable=False)
+            statefile.write(self._kept(recording.id), recording.stored(), durable=False)
         except OSError:
             recording.file.close()
             os.unlink(recording.path)
@@ -322,17 +280,7 @@ class RecordingDesk:
     # ---- the record ----------------------------------------------------------------------
 
     def _tell(self, recording: Recording, what: str, digest: cast.Digest, **facts: Any) -> None:
-        recording.told = digest.bytes
-        shown = {
-            "path": recording.path,
-            "format": cast.FORMAT,
-            "mode": recording.mode,
-            "bytes": digest.bytes,
-            "sha256": digest.sha256,
-            "events": recording.file.events,
-            "seconds": round(recording.file.time, 3),
-            "started": recording.started,
-        }
+        shown = recording.shown(digest)
         self._note(recording, what, facts={"recording": shown, **facts})
 
     def _note(self, recording: Recording, what: str, **facts: Any) -> None:
@@ -349,7 +297,7 @@ class RecordingDesk:
 
     def _digests(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timers["digest"] = loop.call_later(self._period(), self._digests)
+        self._timer = loop.call_later(self._period(), self._digests)
         for recording in list(self._open.values()):
             if recording.file.size > recording.told:
                 self._start(self._digest(recording))
@@ -358,36 +306,6 @@ class RecordingDesk:
         digest = await self._do(recording.file.digest)
         if recording.id in self._open:
             self._tell(recording, "recording-part", digest)
-
-    # ---- retention -----------------------------------------------------------------------
-
-    def _retain(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers["retention"] = loop.call_later(RETENTION, self._retain)
-        self._start(self._do(self._make_room))
-
-    def _make_room(self) -> None:
-        """In the thread: remove what is too old or too much, and have it recorded."""
-        settings = self._state.settings
-        self._scanned = time.monotonic()
-        try:
-            rows = recordings.stored(self._root)
-        except OSError:
-            return
-        paths = [recording.path for recording in list(self._open.values())]
-        gone = recordings.surplus(
-            rows, paths, time.time(), settings["recording.days"], settings["recording.total_bytes"]
-        )
-        for facts in recordings.remove(gone):
-            self._loop.call_soon_threadsafe(self._removed, facts)
-
-    def _removed(self, facts: Body) -> None:
-        self._state.trail.note(
-            event="session",
-            what="recording-removed",
-            detail=facts["session"],
-            facts=facts["facts"],
-        )
 
     # ---- restart, end --------------------------------------------------------------------
 
@@ -398,20 +316,12 @@ class RecordingDesk:
                 continue
             path = os.path.join(self._runtime, name)
             try:
-                recording = self._restored(statefile.read(path))
+                recording = restored(statefile.read(path), self._limits())
             except (statefile.StateError, FileNotFoundError) as error:
                 self._lost(path, f"its state cannot be used: {error}")
                 continue
             self._open[recording.id] = recording
             self._start(self._resume(recording))
-
-    def _restored(self, content: Any) -> Recording:
-        row = content.get("recording") if isinstance(content, dict) else None
-        if not isinstance(row, dict) or row.keys() != _KEPT.keys():
-            raise statefile.StateError("a field is missing")
-        if any(not isinstance(row[name], kind) for name, kind in _KEPT.items()):
-            raise statefile.StateError("a field is damaged")
-        return Recording(**row, file=RecordingFile(row["path"], self._limits()))
 
     async def _resume(self, recording: Recording) -> None:
         try:
@@ -431,8 +341,8 @@ class RecordingDesk:
 
     async def close(self) -> None:
         """The broker stops: recordings stay open for the next one, which goes on with them."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._timer.cancel()
+        self._retention.stop()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         for recording in list(self._open.values()):

@@ -16,7 +16,7 @@ from . import arguments, peer
 from .admission import Admission
 from .calls import LiveCall
 from .history import History
-from .outcomes import repeated
+from .outcomes import reopened
 from .peer import Peer, PeerError
 from .recording_desk import RecordingDesk
 from .state import State
@@ -388,25 +388,10 @@ class WorkerDesk:
         """Wait for the workers of open calls; a call whose worker is gone is interrupted."""
         state = self._state
         for intent in unfinished:
-            call = _reopened(intent)
+            call = reopened(intent)
             if call.id in state.calls:
                 continue
             state.calls.add(call)
             worker = state.workers.find(call.worker)
             if worker is None or worker.principal != call.principal:
                 self._admission.interrupted(call, "broker and worker ended during the call")
-
-
-def _reopened(intent: dict[str, Any]) -> LiveCall:
-    principal = str(intent.get("principal", ""))
-    return LiveCall(
-        id=str(intent["call_id"]),
-        conn=str(intent.get("conn", "")),
-        principal=principal,
-        user=principal.partition(":")[2],
-        worker=str(intent.get("worker", "")),
-        tool=str(intent.get("tool", "")),
-        tier=intent["tier"] if isinstance(intent.get("tier"), int) else 3,
-        facts=repeated(intent),
-        claimed=False,
-    )

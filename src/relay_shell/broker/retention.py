@@ -1,0 +1,83 @@
+"""How long recordings are kept: by age, and by the space that all of them take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import recordings
+from .state import State
+
+PERIOD = 3600.0
+"""Seconds between two looks at what is too old or too much."""
+
+FIRST = 30.0
+"""Seconds from the start to the first look."""
+
+SCAN = 60.0
+"""Seconds between two looks at the directory for sessions that begin."""
+
+
+class Retention:
+    """Removes recordings, and has it recorded.
+
+    Args:
+        root: the directory of the recordings.
+        open_paths: those that are being written.
+        run: has a function called in the thread of the recordings.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        root: str,
+        open_paths: Callable[[], Iterable[str]],
+        run: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._state = state
+        self._root = root
+        self._open_paths = open_paths
+        self._run = run
+        self._scanned = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(FIRST, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def soon(self) -> None:
+        """In the thread: make room for one that begins, unless that was done a moment ago."""
+        if time.monotonic() - self._scanned > SCAN:
+            self._make_room()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(PERIOD, self._look)
+        self._run(self._make_room)
+
+    def _make_room(self) -> None:
+        settings = self._state.settings
+        self._scanned = time.monotonic()
+        try:
+            rows = recordings.stored(self._root)
+        except OSError:
+            return
+        gone = recordings.surplus(
+            rows,
+            self._open_paths(),
+            time.time(),
+            settings["recording.days"],
+            settings["recording.total_bytes"],
+        )
+        for facts in recordings.remove(gone):
+            self._loop.call_soon_threadsafe(self._removed, facts)
+
+    def _removed(self, facts: dict[str, Any]) -> None:
+        self._state.trail.note(
+            event="session",
+            what="recording-removed",
+            detail=facts["session"],
+            facts=facts["facts"],
+        )
