@@ -17,6 +17,7 @@ from appliance.steps import Steps
 
 LIMIT = 1.5
 CONFINED = ("relay-shell-front.service", "relay-shell.service")
+EXPORT = "relay-shell-export@check.service"
 WORKER = "relay-shell-worker@check.service"
 UNITS = "/usr/lib/systemd/system"
 DROP_IN = "/run/systemd/system/relay-shell-worker@.service.d/50-posture.conf"
@@ -62,6 +63,7 @@ def main() -> int:
             print(f"{level:4.1f}  {unit:32} open: {', '.join(open_doors(machine, unit))}")
             if level > LIMIT:
                 wrong.append(f"{unit}: exposure {level} is above {LIMIT}")
+        print(f"{exposure(machine, EXPORT):4.1f}  {EXPORT:32}")
         for posture in ("scoped", "privileged"):
             use_posture(machine, posture)
             print(f"{exposure(machine, WORKER):4.1f}  {f'worker, {posture}':32}")

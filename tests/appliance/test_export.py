@@ -79,3 +79,38 @@ def test_the_service_sends_all_of_it(appliance: Machine) -> None:
     said = machine.shell(inside)
     assert "relay-shell" in said and "journal" not in said and "operator.sock" not in said
     machine.run("systemctl", "stop", UNIT, "siem.service")
+
+
+def test_a_bundle_of_what_an_agent_did(appliance: Machine) -> None:
+    machine = appliance
+    with Agent(machine) as agent:
+        assert agent.sh("echo one").startswith("[exit 0]")
+        machine.run("relay-shell", "audit", "rotate")
+        assert agent.sh("echo two").startswith("[exit 0]")
+    made = machine.out(
+        *(
+            "relay-shell",
+            "evidence",
+            "export",
+            "--principal",
+            "agent",
+            "--output",
+            "/root/b.tar.gz",
+        ),
+        "--json",
+    )
+    facts = json.loads(made)
+    assert facts["sealed"] and facts["recorded"] and facts["records"] >= 4
+    report = json.loads(
+        machine.out("relay-shell", "evidence", "verify", "/root/b.tar.gz", "--json")
+    )
+    assert report["status"] == 0 and report["findings"] == [], report["findings"]
+    assert report["complete"] and report["manifest"]["posture"] == "scoped"
+    assert report["export"]["principal"] == "unix:root"
+    # The settings in the bundle are those that the broker recorded.
+    assert report["manifest"]["config_sha256"]
+    (found,) = machine.journal("RELAY_EVENT=export")
+    assert json.loads(found.fields["RELAY_FACTS"])["manifest"] == facts["manifest_sha256"]
+    for user in ("olga", "agent"):
+        refused = machine.run("relay-shell", "evidence", "export", user=user, check=False)
+        assert refused.returncode == 77, refused.stderr

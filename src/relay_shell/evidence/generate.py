@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import generated
+from . import siemtable
 from .events import EVENTS
 from .record import FIELDS, VERSION, WRITTEN, journal_name
 from .verify import KINDS, NOTES
@@ -144,6 +145,7 @@ def json_schema() -> dict[str, Any]:
 
 FILES: dict[str, Callable[[], str]] = {
     "docs/record.md": reference,
+    "docs/siem-fields.md": siemtable.reference,
     "docs/schema/record.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
 }
 """What is generated, by its path in the source tree."""
