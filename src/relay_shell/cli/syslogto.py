@@ -27,6 +27,9 @@ from ..wire.errors import RelayError
 TIMEOUT = 30.0
 """Seconds to connect, and for the receiver to take what was sent."""
 
+SETTLE = 10.0
+"""Seconds that a receiver without session tickets costs at most, once a connection."""
+
 TLS_PORT = 6514
 SHORTEST = 512
 """Bytes that any datagram holds."""
@@ -207,7 +210,10 @@ class Octets(Target):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TIMEOUT * 1000))
             if self._context is None:
                 return sock
-            return self._context.wrap_socket(sock, server_hostname=self._to.host)
+            # From here on the descriptor is the new object's.
+            sock = secured = self._context.wrap_socket(sock, server_hostname=self._to.host)
+            _settle(secured)
+            return secured
         except BaseException:
             sock.close()
             raise
@@ -256,6 +262,27 @@ class Octets(Target):
                 sock.settimeout(2)
                 sock.unwrap()
         sock.close()
+
+
+def _settle(sock: ssl.SSLSocket) -> None:
+    """Wait until the receiver has judged our certificate. In TLS 1.3 the handshake is done for us
+    before that; what it then says first is a session ticket, or that it refuses (RFC 8446, 4.6.1
+    and 4.4.2.4). One that gives no tickets says nothing, and is taken to agree.
+
+    Raises:
+        OSError: it refuses.
+    """
+    if sock.version() != "TLSv1.3":
+        return
+    deadline = time.monotonic() + SETTLE
+    sock.setblocking(False)
+    while (left := deadline - time.monotonic()) > 0 and select.select([sock], [], [], left)[0]:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if not sock.recv(4096):
+                raise ConnectionResetError(104, "the receiver ended the connection")
+        if sock.session is not None and sock.session.has_ticket:
+            break
+    sock.settimeout(TIMEOUT)
 
 
 def receiver(to: Address, tls: Tls) -> Target:
