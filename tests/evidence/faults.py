@@ -8,10 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from relay_shell.broker.trail import Trail
+from relay_shell.evidence import pulse as pulse_module
+from relay_shell.evidence import writer as writer_module
 from relay_shell.evidence.errors import EvidenceError
+from relay_shell.evidence.pulse import Pulse
 from relay_shell.evidence.reader import iter_records
 from relay_shell.evidence.verify import verify_chain
 from relay_shell.evidence.writer import Writer
@@ -174,6 +180,104 @@ async def attribute_immutable(disk: Path) -> None:
     await writer.append(intent("k-3"))
     writer.close()
     assert verify_chain(path).whole
+
+
+async def attribute_lost(disk: Path) -> None:
+    """chattr -a on a file that had it; and then on one that is written to all the same."""
+    pulse_module.WATCH = writer_module.RETRY = 0.2
+    states: list[str] = []
+    path = disk / "audit.jsonl"
+    path.touch(0o640)
+    chattr(path, "+a")
+    writer = Writer(path, on_state=lambda error: states.append(error.cause if error else "ok"))
+    pulse = Pulse(writer, 3600, 0)
+    await writer.append(intent("k-1"))
+    # For a moment, as a rotation does.
+    chattr(path, "-a")
+    await writer.append(intent("k-2"))
+    chattr(path, "+a")
+    await writer.append(intent("k-3"))
+    assert states == []
+    # For good: it is noticed without a call, and mended without one.
+    chattr(path, "-a")
+    await until(lambda: states == ["attribute"])
+    await refused(writer, "k-4", "attribute")
+    assert writer.status()["append_only"] is False
+    chattr(path, "+a")
+    await until(lambda: states == ["attribute", "ok"])
+    await writer.append(intent("k-5"))
+    # The setting says that calls go on.
+    writer.fence.block = False
+    chattr(path, "-a")
+    await until(lambda: writer.status()["degraded"] == ["attribute"])
+    await writer.append(intent("k-6"))
+    chattr(path, "+a")
+    await until(lambda: writer.status()["degraded"] == [])
+    assert states == ["attribute", "ok"]
+    pulse.stop()
+    writer.close()
+    records = list(iter_records(path))
+    said = [record.get("call_id") or f"{record['event']} {record['what']}" for record in records]
+    assert said == [
+        *("k-1", "k-2", "k-3", "recovered attribute", "k-5"),
+        *("degraded attribute", "k-6", "recovered attribute"),
+    ], said
+    assert verify_chain(path).whole
+    chattr(path, "-a")
+
+
+async def attribute_of_the_next_file(disk: Path) -> None:
+    """The file that takes the place of one that had the attribute is to have it too."""
+    path = disk / "audit.jsonl"
+    path.touch(0o640)
+    chattr(path, "+a")
+    writer = Writer(path)
+    await writer.append(intent("k-1"))
+    chattr(path, "-a")
+    path.rename(disk / "audit.jsonl-20260101")
+    path.touch(0o640)
+    await writer.append(intent("k-2"))
+    deadline = time.monotonic() + 60
+    while writer.trouble is None:
+        assert time.monotonic() < deadline, "the attribute was not missed"
+        writer.watch()
+        await asyncio.sleep(0.1)
+    await refused(writer, "k-3", "attribute")
+    chattr(path, "+a")
+    await writer.append(intent("k-4"))
+    writer.close()
+    chattr(path, "-a")
+
+
+async def full_and_calls_go_on(disk: Path) -> None:
+    """A real full disk, under the policy `spool`: nothing is refused, and nothing is lost."""
+    writer = Writer(disk / "audit.jsonl", on_state=lambda error: error or trail.recovered())
+    trail = Trail(writer, {"evidence.disk": "spool", "evidence.spool_bytes": 10**6})
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(180 * 1024))
+    for n in range(130):
+        await trail.commit(**intent(f"k-{n}", args={"command": "x" * 700}))
+        if trail.policy:
+            trail.note(event="outcome", call_id=f"k-{n}", status="ok")
+    assert trail.policy == "spool" and len(trail) > 20, trail.status()
+    ballast.unlink()
+    await until(lambda: not trail.policy and not len(trail))
+    await trail.commit(**intent("k-130"))
+    writer.close()
+    records = list(iter_records(disk / "audit.jsonl"))
+    calls = [record["call_id"] for record in records if record["event"] == "intent"]
+    assert calls == [f"k-{n}" for n in range(131)], calls
+    assert verify_chain(disk / "audit.jsonl").whole
+
+
+def chattr(path: Path, change: str) -> None:
+    subprocess.run(["chattr", change, str(path)], check=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(55):
+        while not condition():
+            await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -136,3 +136,15 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_directory(tmp_path: Path) -> None:
     assert cause(tmp_path / "gone" / "audit.jsonl") == "lost"
+
+
+def test_the_attribute_is_lost_and_set_again(scenario, ext4) -> None:
+    scenario("attribute_lost", EXT4, ext4)
+
+
+def test_the_next_file_is_to_have_the_attribute(scenario, ext4) -> None:
+    scenario("attribute_of_the_next_file", EXT4, ext4)
+
+
+def test_calls_go_on_with_a_full_disk_where_a_setting_says_so(scenario, disk) -> None:
+    scenario("full_and_calls_go_on", TMPFS, disk)

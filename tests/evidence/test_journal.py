@@ -9,9 +9,11 @@ import os
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from relay_shell.evidence import journal as module
 from relay_shell.evidence.errors import EvidenceError
 from relay_shell.evidence.events import EVENTS
 from relay_shell.evidence.journal import Journal
@@ -178,12 +180,62 @@ def test_beyond_the_spool_losses_are_counted_and_told(journald) -> None:
 
 
 def test_continue_keeps_nothing(journald) -> None:
-    journal = Journal("continue", path=str(journald.path))
+    journal = Journal("continue-and-mark", path=str(journald.path))
     taken = fill(journal)
     assert journal.status()["spooled"] == 0 and journal.lost == 1
     assert len(journald.dicts()) == taken
     journal.send(note(0))
     assert [entry["RELAY_EVENT"] for entry in journald.dicts()] == ["note", "journal-lost"]
+
+
+@pytest.mark.parametrize("policy", ["spool", "continue-and-mark", "continue"])
+def test_what_lasts_or_is_lost_is_for_the_record(journald, monkeypatch, policy) -> None:
+    monkeypatch.setattr(module, "TOLD", 0.3)
+    told: list[dict[str, Any]] = []
+
+    async def wait(count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(told) < count:
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        journal = Journal(policy, path=str(journald.path))
+        journal.on_state = lambda facts: told.append(dict(facts))
+        journal.send(note(0))
+        journald.close()
+        for n in range(1, 4):
+            journal.send(note(n))
+        await wait(1)
+        again = Journald(journald.path)
+        journald.sock = again.sock
+        await wait(2)
+        journal.close()
+
+    asyncio.run(run())
+    first, last = told
+    assert (first["event"], first["what"]) == ("degraded", "journal") and first["error"]
+    assert first["facts"] == {"policy": policy}
+    assert (last["event"], last["what"]) == ("recovered", "journal")
+    assert last["facts"]["lost"] == (0 if policy == "spool" else 3)
+    entries = [entry.get("RELAY_SEQ") or entry["RELAY_EVENT"] for entry in journald.dicts()]
+    assert entries == (["1", "2", "3"] if policy == "spool" else ["journal-lost"])
+
+
+def test_a_journald_that_is_only_busy_is_not_for_the_record(journald) -> None:
+    told: list[object] = []
+
+    async def run() -> None:
+        journal = Journal(path=str(journald.path))
+        journal.on_state = told.append
+        fill(journal)
+        async with asyncio.timeout(60):
+            while journal.status()["spooled"]:
+                journald.dicts()
+                await asyncio.sleep(0.01)
+        journal.close()
+
+    asyncio.run(run())
+    assert told == []
 
 
 def test_block_refuses_calls_until_journald_takes_them(journald, tmp_path) -> None:

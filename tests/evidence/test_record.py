@@ -24,7 +24,7 @@ def test_message_ids_are_random_uuids_and_distinct() -> None:
 
 def test_an_agent_cannot_raise_an_alarm() -> None:
     beyond = [name for name, event in EVENTS.items() if event.priority < NOTICE]
-    assert beyond == ["budgets", "trouble", "journal-lost"]
+    assert beyond == ["budgets", "verify-failed", "trouble", "journal-lost"]
     assert EVENTS["trouble"].priority == ERROR
 
 

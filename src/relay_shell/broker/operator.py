@@ -44,6 +44,7 @@ class Operators:
             "rotate": self.rotate,
             "checkpoint": self.checkpoint,
             "export": self.export,
+            "verified": self.verified,
         }
 
     async def hello(self, link: Link, body: Body, fds: list[int]) -> Body:
@@ -120,6 +121,30 @@ class Operators:
         await trail.writer.durable()
         seq = int(record["seq"]) if record else 0
         return {"seq": seq, "signed": trail.writer.seals.covers(seq)}
+
+    async def verified(self, link: Link, body: Body, fds: list[int]) -> Body:
+        """Record what a verification of the record found, and keep it for `status`.
+
+        Raises:
+            EvidenceError: it is not on record.
+        """
+        state = self._state
+        facts = state.verification.take(body)
+        kind, detail = facts.pop("kind"), facts.pop("detail")
+        record = await state.trail.commit(
+            event="verify-failed" if kind else "verified",
+            what=kind or "whole",
+            **_by(link),
+            duration_ms=facts.pop("duration_ms"),
+            facts=facts,
+            error=detail or None,
+        )
+        state.changed()
+        try:
+            await asyncio.to_thread(state.verification.keep)
+        except OSError as error:
+            logger.error("a restart would lose what the verification found: %s", error.strerror)
+        return {"seq": record["seq"]}
 
     # ---- freeze --------------------------------------------------------------------------
 

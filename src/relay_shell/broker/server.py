@@ -36,6 +36,7 @@ from .recording_desk import RecordingDesk
 from .state import State
 from .statefile import StateError, check_directory
 from .trail import Trail
+from .verification import Verification
 from .worker_desk import WorkerDesk
 from .workers import Workers
 
@@ -109,7 +110,9 @@ class Broker:
             signer=signer(state_dir, Path(settings["paths.audit"]), os.environ, local=local),
             every=settings["evidence.checkpoint_records"],
         )
-        trail = Trail(writer)
+        trail = Trail(writer, settings)
+        if journal is not None:
+            journal.on_state = lambda facts: trail.note(**facts)
         self.state = State(
             settings=settings,
             accounts=accounts or Accounts.local(),
@@ -118,6 +121,7 @@ class Broker:
             workers=Workers(runtime),
             judge=judge,
             floods=Floods(trail.note),
+            verification=Verification(str(state_dir / "verified.json")),
             rules=rules or AccessRules(),
         )
         self._budgets = BudgetFile(str(state_dir / BUDGETS), self.state.budgets, new=new)
@@ -371,6 +375,7 @@ class Broker:
             journal.configure(
                 state.settings["evidence.journal"], state.settings["evidence.spool_bytes"]
             )
+        state.trail.configure(state.settings)
         state.trail.writer.seals.every = state.settings["evidence.checkpoint_records"]
         self._pulse.configure(*self._rhythm())
         state.trail.note(

@@ -20,6 +20,7 @@ from .principals import Access, Accounts, access_of
 from .remote_ack import RemoteAck
 from .tickets import Tickets, secret
 from .trail import Trail
+from .verification import Verification
 from .workers import Worker, Workers
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class State:
     workers: Workers
     judge: Judge
     floods: Floods
+    verification: Verification
     tickets: Tickets = field(default_factory=Tickets)
     connections: Connections = field(default_factory=Connections)
     calls: Calls = field(default_factory=Calls)
@@ -115,12 +117,17 @@ class State:
             text += f": {longest.user} {longest.tool} {longest.seconds():.0f} s"
         trouble = self.trail.writer.trouble
         if trouble is not None:
-            text = f"REFUSING CALLS, {trouble.message}; {text}"
+            refused = self.trail.policy == "block"
+            effect = "REFUSING CALLS" if refused else "THE RECORD IS NOT WRITTEN"
+            text = f"{effect}, {trouble.message}; {text}"
         if self.remote.late:
             text = f"COLLECTOR LATE; {text}"
         standing = self.freezer.standing()
         if standing:
             text += f"; frozen: {', '.join(str(freeze) for freeze in standing[:3])}"
+        verified = self.verification.last
+        if verified is not None and verified["kind"]:
+            text = f"THE RECORD IS NOT WHOLE ({verified['kind']}); {text}"
         if self.reload_error:
             text += f"; reload refused: {self.reload_error}"
         return text[:512]
@@ -149,10 +156,10 @@ class State:
             "frozen": [freeze.as_dict() for freeze in self.freezer.standing()],
             "refused": self.refused,
             "recordings": self.recordings(),
+            "verified": self.verification.last,
             "evidence": {
                 **self.trail.writer.status(),
-                "waiting": len(self.trail),
-                "lost": self.trail.lost,
+                **self.trail.status(),
                 "remote_ack": self.remote.status(),
             },
         }

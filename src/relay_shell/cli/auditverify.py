@@ -6,11 +6,13 @@ import argparse
 import functools
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..wire.errors import RelayError
-from .parser import Parser, add_json
+from . import auditpublish
+from .parser import Parser, add_json, add_socket
 from .place import setting
 from .term import Style, safe, size
 
@@ -68,6 +70,12 @@ def add_options(parser: Parser) -> None:
         "--machine", default="", metavar="ID", help="host in DIR that wrote the record (machine-id)"
     )
     parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="compare with what the broker says it wrote, and have it record what was found",
+    )
+    add_socket(parser)
+    parser.add_argument(
         "--jobs",
         type=_jobs,
         default=0,
@@ -98,8 +106,13 @@ def run(args: argparse.Namespace) -> int:
         pass
     rotated = args.segment is None
     jobs = args.jobs or min(len(os.sched_getaffinity(0)), JOBS)
+    if args.publish and (args.segment or args.file):
+        raise RelayError("InvalidArguments", reason="--publish is for the record of this host")
+    began = time.monotonic()
+    known = auditpublish.head(args.socket) if args.publish else None
     report = verify_chain(path, rotated=rotated, keys=_keys(args.key, path), jobs=jobs)
     report.findings.extend(_copies(args, path, rotated))
+    report.findings.extend(auditpublish.compare(path, report, known))
     failed = [finding for finding in report.findings if finding.fails]
     status = VERIFY_STATUS[failed[0].kind] if failed else 0
     if args.json:
@@ -107,7 +120,14 @@ def run(args: argparse.Namespace) -> int:
         facts = {**report._asdict(), "findings": findings, "whole": report.whole, "status": status}
         print(json.dumps(facts))
     else:
-        _print(report, compared=bool(args.journal or args.against))
+        _print(report, compared=bool(args.journal or args.against or known))
+    if args.publish:
+        try:
+            auditpublish.publish(report, status, time.monotonic() - began, args.socket)
+        except RelayError:
+            # What was found tells more than that it was not told.
+            if not status:
+                raise
     return status
 
 

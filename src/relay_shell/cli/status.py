@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .freeze import describe
+from .metrics import series
 from .operator import Operator
 from .parser import Subparsers, add_json, add_socket
 from .term import Style, clip, duration, safe, size, table
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             status = broker.request("status")["status"]
             style = Style()
             if args.json:
+                status["metrics"] = series({**status, "version": _version(broker)})
                 text = json.dumps(status)
             else:
                 text = render(status, str(broker.broker["program"]), style)
@@ -63,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
             time.sleep(args.watch)
 
 
+def _version(broker: Operator) -> str:
+    return str(broker.broker["program"]).rpartition(" ")[2]
+
+
 def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether the record is kept as it must be, and one line that says so."""
     evidence = status.get("evidence")
@@ -70,7 +76,13 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
         return False, "the broker says nothing of its record"
     if evidence.get("state") != "ok":
         reason = evidence.get("trouble") or evidence.get("state")
-        return False, f"calls are refused: {safe(reason)}"
+        if evidence.get("policy", "block") == "block":
+            return False, f"calls are refused: {safe(reason)}"
+        waiting, lost = evidence.get("waiting", 0), evidence.get("lost", 0)
+        return False, (
+            f"NOT written: {safe(reason)}; calls go on ({safe(evidence['policy'])}), "
+            f"{waiting} records wait, {lost} are lost"
+        )
     words = [f"written, record {evidence.get('seq')}"]
     journal = evidence.get("journal")
     if isinstance(journal, dict):
@@ -83,6 +95,8 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
     remote = evidence.get("remote_ack")
     if isinstance(remote, dict) and remote.get("state") == "late":
         return False, f"the collector is late: {remote.get('calls')} calls refused or marked"
+    if "attribute" in evidence.get("degraded", ()):
+        return False, "the record has LOST its append-only attribute, and calls go on"
     if evidence.get("append_only") is not None:
         words.append("append-only" if evidence["append_only"] else "NOT append-only")
     signing = evidence.get("signing")
@@ -91,6 +105,14 @@ def audit_health(status: Mapping[str, Any]) -> tuple[bool, str]:
     if isinstance(evidence.get("free"), int):
         words.append(f"{size(evidence['free'])} free")
     return True, ", ".join(words)
+
+
+def verification(verified: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether the record was whole when it was last verified, and one line that says so."""
+    ago = f"{duration(_age(verified.get('at')))} ago"
+    if verified.get("kind"):
+        return False, f"{ago}, NOT WHOLE: {safe(verified.get('detail') or verified['kind'])}"
+    return True, f"{ago}, whole, record {verified.get('first')} to {verified.get('last')}"
 
 
 def render(status: Mapping[str, Any], program: str, style: Style) -> str:
@@ -117,6 +139,10 @@ def _summary(status: Mapping[str, Any], program: str, style: Style) -> str:
     recordings = status.get("recordings")
     if isinstance(recordings, dict) and recordings.get("trouble"):
         lines.append(style(safe(recordings["trouble"]), "red"))
+    verified = status.get("verified")
+    if isinstance(verified, dict):
+        good, said = verification(verified)
+        lines.append(f"verified: {style(said, 'green' if good else 'red')}")
     if status.get("reload_error"):
         lines.append(style(f"reload refused: {safe(status['reload_error'])}", "red"))
     if status.get("needs_restart"):

@@ -26,6 +26,7 @@ VERBS: dict[str, Verb] = {
     "freeze": Verb("freeze", "Operators", "stop agents and refuse their calls until unfrozen"),
     "unfreeze": Verb("unfreeze", "Operators", "lift a freeze"),
     "kill": Verb("kill", "Operators", "end a worker, a connection, a call or a principal's work"),
+    "metrics": Verb("metrics", "Administration", "print the broker's figures for Prometheus"),
     "forward": Verb("forward", "Administration", "send the record to another host"),
     "config": Verb("config", "Administration", "check and show the configuration"),
     "posture": Verb("posture", "Administration", "show and set what worker units are allowed"),

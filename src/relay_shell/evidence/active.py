@@ -52,6 +52,8 @@ class Active:
         """Bytes at the end that are no record, to be named by the next one."""
         self._hash = hashlib.sha256()
         self._terminated = True
+        self._fence = False
+        self._bare = 0.0
         if lock is not None:
             self._lock = _open(lock, os.O_RDWR, 0o600)
             try:
@@ -77,6 +79,9 @@ class Active:
             raise
         self._identity = (status.st_dev, status.st_ino)
         self._astray = 0.0
+        # A file that takes the place of one that had the attribute is to have it too.
+        found = append_only(fd)
+        self._fence = found is not None and (found or self._fence)
         # A new name is only durable with its directory; where that may not be opened, ext4 and
         # xfs commit it with the first fsync of the file.
         with contextlib.suppress(OSError):
@@ -213,13 +218,19 @@ class Active:
 
     # ---- the rest ------------------------------------------------------------------------
 
+    def fenced(self) -> bool:
+        """False if the attribute that this file had, or the one before it, has been off for longer
+        than the grace: a rotation lifts it for a moment."""
+        found = append_only(self.fd)
+        if found or not self._fence:
+            self._fence, self._bare = bool(found), 0.0
+            return True
+        self._bare = self._bare or time.monotonic()
+        return time.monotonic() - self._bare <= GRACE
+
     def append_only(self) -> bool | None:
         """Whether the attribute `a` of chattr(1) is set; None where the file system has none."""
-        try:
-            answer = fcntl.ioctl(self.fd, _FS_IOC_GETFLAGS, bytes(8))
-        except OSError:
-            return None
-        return bool(struct.unpack_from("i", answer)[0] & _FS_APPEND_FL)
+        return append_only(self.fd)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -229,6 +240,15 @@ class Active:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def append_only(fd: int) -> bool | None:
+    """Whether an open file has the attribute `a`; None where the file system has none."""
+    try:
+        answer = fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8))
+    except OSError:
+        return None
+    return bool(struct.unpack_from("i", answer)[0] & _FS_APPEND_FL)
 
 
 def before(active: Active, older: list[Path]) -> Link | None:

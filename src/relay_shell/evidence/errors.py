@@ -13,6 +13,7 @@ CAUSES: dict[str, str] = {
     "denied": "the file may not be written",
     "lost": "the file or its directory is gone",
     "untrusted": "the file can be changed by others",
+    "attribute": "the append-only attribute is lost, run 'chattr +a'",
     "locked": "another process writes this record",
     "journal": "journald does not take records",
     "too_large": "the record is too large",

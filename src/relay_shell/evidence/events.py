@@ -8,6 +8,7 @@ INFO = 6
 NOTICE = 5
 WARNING = 4
 ERROR = 3
+CRITICAL = 2
 
 
 class Event(NamedTuple):
@@ -195,6 +196,22 @@ EVENTS: dict[str, Event] = {
         "Written after evidence.heartbeat_seconds without any record, so that a longer silence\n"
         "without a stop of the broker is a gap.",
     ),
+    "verified": Event(
+        "2047fb44d0f0462baee0e99b5ddf159f",
+        INFO,
+        "The record was verified, and is whole",
+        "By relay-shell-verify.service, or by whom RELAY_PRINCIPAL names. RELAY_FACTS says how\n"
+        "much was read and what the checkpoints cover.",
+    ),
+    "verify-failed": Event(
+        "a7d1242eb4fb45febcbd7d13ebe8af2a",
+        CRITICAL,
+        "The record is NOT WHOLE: @RELAY_WHAT@",
+        "Records are missing, changed, moved or foreign. Keep the files as they are, and see all\n"
+        "that was found, beside the journal and beside a copy on another host:\n"
+        "    relay-shell audit verify --journal\n"
+        "    relay-shell audit verify --against DIRECTORY",
+    ),
     "torn": Event(
         "0f169fc3424a42e291e64fd5e331eadc",
         NOTICE,
@@ -205,8 +222,9 @@ EVENTS: dict[str, Event] = {
     "recovered": Event(
         "c612c64f318a49668060f82b043208a6",
         NOTICE,
-        "The record can be written again",
-        "Calls were refused meanwhile. RELAY_FACTS says since when, why and how many.",
+        "The record is kept again as it must be: @RELAY_WHAT@",
+        "RELAY_FACTS says since when it was not, and how many calls were refused meanwhile. What\n"
+        "was recorded late has its own time in RELAY_AT; what was lost is counted in a note.",
     ),
     "unacknowledged": Event(
         "8f76c93cae174e16ad7fb1b0f7071b11",
@@ -222,11 +240,19 @@ EVENTS: dict[str, Event] = {
         "The collector acknowledges the record again",
         "RELAY_FACTS counts the calls that were refused or marked meanwhile.",
     ),
+    "degraded": Event(
+        "34e6e0ff443d4de99fbe781d803f4dd0",
+        NOTICE,
+        "The record is written, but not kept as it must be: @RELAY_WHAT@",
+        "journal: journald does not take records; evidence.journal says what happens meanwhile.\n"
+        "attribute: the file is not append-only any more, and evidence.attribute lets calls go on.",
+    ),
     "trouble": Event(
         "9fe86f07d2b34c648d63d12c15d7d1d9",
         ERROR,
         "The record cannot be written",
-        "Calls are refused and nothing runs until it can. RELAY_ERROR says why:\n"
+        "Calls are refused and nothing runs until it can, unless evidence.disk, evidence.file or\n"
+        "evidence.attribute says otherwise. RELAY_ERROR says why:\n"
         "    relay-shell doctor",
     ),
     "journal-lost": Event(

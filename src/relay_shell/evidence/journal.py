@@ -15,17 +15,22 @@ import json
 import os
 import socket
 import struct
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import EvidenceError
 from .events import EVENTS
 from .message import message
+from .moment import now
 from .record import FIELDS, journal_name
 
 SOCKET = "/run/systemd/journal/socket"
-POLICIES = ("block", "spool", "continue")
+POLICIES = ("block", "spool", "continue-and-mark", "continue")
+TOLD = 5.0
+"""Seconds for which journald takes no records before it is more than busy."""
+
 RETRY = 0.1
 """Seconds between attempts while journald does not take records."""
 
@@ -87,7 +92,7 @@ class Journal:
     Args:
         policy: what to do while journald does not take records. "spool" keeps up to `spool_bytes`
             in memory and counts what is lost beyond; "block" does too, and `ready` refuses calls
-            meanwhile; "continue" counts all as lost.
+            meanwhile; "continue-and-mark" counts all as lost.
         path: journald's socket.
     """
 
@@ -107,6 +112,11 @@ class Journal:
         self._unreported = 0
         self.error = ""
         """Why journald does not take records at the moment; empty if it does."""
+        self.on_state: Callable[[Mapping[str, Any]], None] | None = None
+        """Told, from the event loop, facts to record when it takes none, and when it does again."""
+        self._down = 0.0
+        self._lost_before = 0
+        self._since = ""
         self.configure(policy, spool_bytes)
 
     def configure(self, policy: str, spool_bytes: int) -> None:
@@ -125,13 +135,13 @@ class Journal:
             if self._unreported:
                 self._report()
             return
-        if self.policy == "continue" or self._spooled + len(entry) > self.spool_bytes:
+        self._later()
+        if self.policy.startswith("continue") or self._spooled + len(entry) > self.spool_bytes:
             self.lost += 1
             self._unreported += 1
             return
         self._spool.append(entry)
         self._spooled += len(entry)
-        self._later()
 
     def flush(self) -> bool:
         """Send what waits; True if nothing waits any more."""
@@ -244,3 +254,25 @@ class Journal:
         self._timer = None
         if not self.flush() or (self._waiters and self.error):
             self._later()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what has lasted, or is lost; and that it is over."""
+        if self.error or self._spool:
+            self._down = self._down or time.monotonic()
+            lost = self.lost > self._lost_before
+            if not self._since and (lost or time.monotonic() - self._down >= TOLD):
+                self._since = now()
+                self._say("degraded", {"policy": self.policy}, self.error)
+            return
+        self._down = 0.0
+        count, self._lost_before = self.lost - self._lost_before, self.lost
+        if self._since:
+            facts = {"since": self._since, "lost": count}
+            self._since = ""
+            self._say("recovered", facts, "")
+
+    def _say(self, event: str, facts: dict[str, Any], error: str) -> None:
+        if self.on_state is not None:
+            record = {"event": event, "what": "journal", "facts": facts}
+            self.on_state({**record, "error": error} if error else record)

@@ -113,6 +113,15 @@ def _trouble(record: _Facts) -> list[str]:
     return ["record cannot be written:", printable(record.get("error", ""), 512)]
 
 
+def _verified(record: _Facts) -> list[str]:
+    facts = record.get("facts") or {}
+    span = printable(f"{facts.get('records')} records, {facts.get('first')} to {facts.get('last')}")
+    if record["event"] == "verified":
+        return [_who(record), f"verified the record: {span}, whole"]
+    text = f"found the record NOT WHOLE: {printable(record.get('what', ''))}:"
+    return [_who(record), text, printable(record.get("error", ""), 512)]
+
+
 def _detail(record: _Facts) -> str:
     return printable(record.get("detail") or record.get("error") or "", 512)
 
@@ -133,4 +142,6 @@ _TEXTS: dict[str, Callable[[_Facts], list[str]]] = {
     "connect": _connect,
     "disconnect": _connect,
     "trouble": _trouble,
+    "verified": _verified,
+    "verify-failed": _verified,
 }

@@ -13,12 +13,16 @@ from .errors import EvidenceError
 if TYPE_CHECKING:
     from .writer import Writer
 
+WATCH = 5.0
+"""Seconds between looks at the file while nothing is recorded."""
+
 logger = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Seals what is new every `checkpoint` seconds; writes a heartbeat after `heartbeat` seconds
-    without any record, 0 for never. Runs on the current loop until `stop`."""
+    """Looks after the file. Seals what is new every `checkpoint` seconds, and writes a heartbeat
+    after `heartbeat` seconds without any record, 0 for never. Runs on the current loop until
+    `stop`."""
 
     def __init__(self, writer: Writer, checkpoint: float, heartbeat: float) -> None:
         self._writer = writer
@@ -26,6 +30,7 @@ class Pulse:
         self._seal: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._checkpoint = self._heartbeat = 0.0
+        self._look: asyncio.TimerHandle = self._loop.call_later(WATCH, self._look_due)
         self._loading: asyncio.Task[None] | None = None
         self.configure(checkpoint, heartbeat)
         if writer.seals.signer is not None:
@@ -51,6 +56,10 @@ class Pulse:
         if self._writer.seals.fault:
             logger.error("checkpoints are not signed: %s", self._writer.seals.fault)
 
+    def _look_due(self) -> None:
+        self._look = self._loop.call_later(WATCH, self._look_due)
+        self._writer.watch()
+
     def _seal_due(self) -> None:
         self._seal = self._loop.call_later(self._checkpoint, self._seal_due)
         self._writer.checkpoint("time")
@@ -73,5 +82,6 @@ class Pulse:
     def stop(self) -> None:
         """Write nothing more."""
         self._cancel()
+        self._look.cancel()
         if self._loading is not None:
             self._loading.cancel()

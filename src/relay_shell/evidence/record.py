@@ -79,6 +79,7 @@ FIELDS: dict[str, Field] = {
     "request_id": Field("string", "The client's id of the request. A claim."),
     "what": Field("string", "Which kind of the event it is."),
     "detail": Field("string", "What it concerns."),
+    "at": Field("string", "When it happened, if it could not be recorded then; as `ts`."),
     "facts": Field("object", "Further facts of this event."),
     "error": Field("string", "What went wrong."),
     "prev": Field("string", "The chain value of the record before."),

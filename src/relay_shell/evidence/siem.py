@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .events import ERROR, EVENTS, INFO, NOTICE, WARNING
+from .events import CRITICAL, ERROR, EVENTS, INFO, NOTICE, WARNING
 from .message import message
 
 VENDOR, PRODUCT = "relay-shell", "relay-shell"
@@ -67,7 +67,7 @@ MAP: dict[str, Row | None] = {
 }
 """Facts by name; None for what the other facts say as well."""
 
-_SEVERITY = {INFO: 2, NOTICE: 5, WARNING: 7, ERROR: 9}
+_SEVERITY = {INFO: 2, NOTICE: 5, WARNING: 7, ERROR: 9, CRITICAL: 10}
 _EVENTS = {
     "interrupted": 6,
     "refused": 6,

@@ -4,6 +4,7 @@ whatever else waits."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from .active import Active, before
 from .canonical import body
 from .chain import seal
 from .errors import EvidenceError
+from .fence import Fence
 from .journal import Journal
 from .moment import boot_id, now
 from .record import GENESIS, MAX_LINE, VERSION, check
@@ -73,8 +75,10 @@ class Writer:
         self._refused = 0
         self._doubtful = 0
         self._records = self._bytes = self._torn = self._rotations = 0
+        self._events: dict[str, int] = {}
         self._closed = False
         self._retry: asyncio.TimerHandle | None = None
+        self.fence = Fence(self.path)
         self._sync = GroupSync(lambda: self._file.fd if self._file else None, self._unsynced)
         try:
             self._open()
@@ -158,6 +162,7 @@ class Writer:
         self.last = time.monotonic()
         self._sync.written = self._seq
         self._records += 1
+        self._events[facts["event"]] = self._events.get(facts["event"], 0) + 1
         self._bytes += len(line)
         if self.journal is not None:
             self.journal.send(record)
@@ -241,11 +246,13 @@ class Writer:
         assert file is not None
         try:
             if not file.replaced():
+                self._guard(file)
                 return False
             self._seal_rotated()
             old = file.switch()
             if old is None:
                 return False
+            removed = not os.fstat(old).st_nlink
             try:
                 os.fdatasync(old)
             except OSError as error:
@@ -258,9 +265,31 @@ class Writer:
         except EvidenceError as error:
             raise self._fail(error) from None
         self._rotations += 1
-        self._put({"event": "rotate", "detail": str(self.path)})
+        seam: Record = {"event": "rotate", "detail": str(self.path)}
+        if removed:
+            seam["error"] = "the file before it was removed"
+        self._put(seam)
         self.checkpoint("rotate")
         return True
+
+    def watch(self) -> None:
+        """Look after the file without a call that asks for it; never raises."""
+        if self.trouble is None and not self._closed:
+            with contextlib.suppress(EvidenceError):
+                self._look()
+
+    def _guard(self, file: Active) -> None:
+        changed = self.fence.look(file)
+        if changed is not None:
+            if self.journal is not None and "error" in changed:
+                alarm = {"event": "trouble", "error": changed["error"], "ts": now()}
+                self.journal.send(alarm)
+            self._put(changed)
+
+    def aside(self, facts: Mapping[str, Any]) -> None:
+        """Give the journal, without a number, what cannot be recorded now."""
+        if self.journal is not None:
+            self.journal.send({"boot_id": self._boot_id, **facts})
 
     # ---- trouble -------------------------------------------------------------------------
 
@@ -359,6 +388,7 @@ class Writer:
             "chain": self._head,
             "records": self._records,
             "bytes": self._bytes,
+            "events": dict(self._events),
             **self._sync.status(),
             "rotations": self._rotations,
             "torn": self._torn,
@@ -366,6 +396,7 @@ class Writer:
         if self.trouble:
             facts |= {"trouble": self.trouble.message, "since": self._since}
             facts["refused"] = self._refused
+        facts["degraded"] = ["attribute"] if self.fence.since else []
         if self._file is not None:
             facts["append_only"] = self._file.append_only()
             space = os.fstatvfs(self._file.fd)

@@ -282,6 +282,22 @@ TABLE: dict[str, Message] = {
         {"scope": _str(16), "value": _str(), "reason": _str(TEXT)},
         {"stopped": _int()},
     ),
+    "verified": Message(
+        "operator",
+        "broker",
+        {
+            "kind": _str(64),
+            "detail": _str(1024),
+            **{
+                name: _int()
+                for name in (
+                    *("exit", "records", "first", "last"),
+                    *("checkpoints", "sealed", "findings", "duration_ms"),
+                )
+            },
+        },
+        {"seq": _int()},
+    ),
     "rotate": Message("operator", "broker", {}, {"seq": _int(), "inode": _int()}),
     "checkpoint": Message("operator", "broker", {}, {"seq": _int(), "signed": _BOOL}),
     "export": Message(

@@ -120,9 +120,36 @@ GOOD = {"evidence": {"state": "ok", "seq": 7, "journal": {"state": "ok", "lost":
         ({"evidence": {"state": "no_space", "trouble": "no space is left"}}, "fail"),
         ({"evidence": {"state": "ok", "seq": 1, "journal": {"state": "ok", "lost": 3}}}, "fail"),
         ({"evidence": {"state": "ok", "seq": 1, "journal": {"state": "down", "lost": 0}}}, "fail"),
+        ({"evidence": {"state": "ok", "seq": 1, "degraded": ["attribute"]}}, "fail"),
+        ({"evidence": {"state": "attribute", "policy": "spool", "waiting": 3}}, "fail"),
         ({"evidence": {"state": "ok", "seq": 1, "remote_ack": {"state": "ok"}}}, "ok"),
         ({"evidence": {"state": "ok", "seq": 1, "remote_ack": {"state": "late"}}}, "fail"),
     ],
 )
 def test_what_the_broker_says_of_its_record(status, word):
     assert evidence.judge_broker(status).status == word
+
+
+def test_calls_that_go_on_without_a_record_are_told(host):
+    status = {"evidence": {"state": "no_space", "policy": "spool", "waiting": 3, "lost": 0}}
+    reason = evidence.judge_broker(status).reason
+    assert reason == "NOT written: no_space; calls go on (spool), 3 records wait, 0 are lost"
+
+
+def test_what_journald_dropped():
+    said = "Suppressed 12 messages from cron.service\n"
+    assert list(evidence.judge_dropped(said)) == []
+    (finding,) = evidence.judge_dropped(said + "Suppressed 7 messages from relay-shell.service\n")
+    assert finding.status == "fail"
+    assert finding.reason.startswith("Suppressed 7 messages from relay-shell.service, 1 time(s)")
+
+
+def test_a_verification_that_is_overdue():
+    found = {"at": 1e9, "kind": "", "first": 1, "last": 9}
+    day = 86400
+    assert evidence.judge_verified({"verified": found}, 1e9 + day).status == "ok"
+    assert evidence.judge_verified({"verified": found}, 1e9 + 4 * day).status == "warn"
+    bad = {**found, "kind": "gap", "detail": "record 3"}
+    assert evidence.judge_verified({"verified": bad}, 1e9 + day).status == "fail"
+    assert evidence.judge_verified({"since": 1e9}, 1e9 + day).status == "skip"
+    assert evidence.judge_verified({"since": 1e9}, 1e9 + 4 * day).status == "warn"

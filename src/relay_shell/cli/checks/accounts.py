@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .base import FAIL, OK, WARN, Finding, Host
 
-ACCOUNTS = ("relay-shell", "relay-shell-front", "relay-shell-broker")
+ACCOUNTS = ("relay-shell", "relay-shell-front", "relay-shell-broker", "relay-shell-verify")
 ACCESS = "relay-shell-access"
 OPERATORS = "relay-shell-operators"
 INTERNAL = "relay-shell-internal"

@@ -6,6 +6,8 @@ import array
 import errno
 import fcntl
 import os
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,14 @@ from .base import FAIL, OK, SKIP, WARN, Finding, Host
 FS_IOC_GETFLAGS = 0x80086601
 FS_APPEND_FL = 0x20
 
+JOURNAL_DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
+"""SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h."""
+
 ROOM_FAIL = 64 * 1024 * 1024
 ROOM_WARN = 1024 * 1024 * 1024
+
+OVERDUE = 3 * 86400
+"""Seconds after which a verification that runs daily has been missed."""
 
 
 def check(host: Host) -> Iterator[Finding]:
@@ -29,6 +37,7 @@ def check(host: Host) -> Iterator[Finding]:
     yield _journald(host)
     yield _rotation(host)
     if host.live:
+        yield from _dropped()
         yield from _broker(host)
 
 
@@ -116,6 +125,35 @@ def _journald(host: Host) -> Finding:
     return Finding("journal", OK, "journald", f"Storage={storage}, kept on disk")
 
 
+def _dropped() -> Iterator[Finding]:
+    """What journald says that it dropped of the broker's entries, since the host started."""
+    try:
+        done = subprocess.run(
+            ["journalctl", "--quiet", "--boot", "--output=cat", f"MESSAGE_ID={JOURNAL_DROPPED}"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+    yield from judge_dropped(done.stdout)
+
+
+def judge_dropped(said: str) -> Iterator[Finding]:
+    """Finding on the messages of journald about what it dropped."""
+    about = [line for line in said.splitlines() if line.endswith(" from relay-shell.service")]
+    if about:
+        yield Finding(
+            "journal",
+            FAIL,
+            "journald",
+            f"{about[-1]}, {len(about)} time(s): records are missing in the journal",
+            "raise LogRateLimitBurst= of relay-shell.service",
+        )
+
+
 def _rotation(host: Host) -> Finding:
     path = host.path("/etc/logrotate.d/relay-shell")
     if path.exists():
@@ -141,6 +179,26 @@ def _broker(host: Host) -> Iterator[Finding]:
         return
     yield judge_broker(status)
     yield judge_signing(status)
+    yield judge_verified(status)
+
+
+def judge_verified(status: dict[str, object], now: float | None = None) -> Finding:
+    """Finding on what the last verification of the record found, and whether it is recent."""
+    from ..status import verification
+
+    found, since = status.get("verified"), status.get("since")
+    now = time.time() if now is None else now
+    late = "systemctl start relay-shell-verify.timer relay-shell-verify.service"
+    if not isinstance(found, dict):
+        if isinstance(since, (int, float)) and now - since > OVERDUE:
+            return Finding("evidence", WARN, "verification", "never ran", late)
+        return Finding("evidence", SKIP, "verification", "has not run yet")
+    good, text = verification(found)
+    if not good:
+        return Finding("evidence", FAIL, "verification", text, "relay-shell audit verify")
+    if now - float(found.get("at", 0)) > OVERDUE:
+        return Finding("evidence", WARN, "verification", text, late)
+    return Finding("evidence", OK, "verification", text)
 
 
 def judge_signing(status: dict[str, object]) -> Finding:

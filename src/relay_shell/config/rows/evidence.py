@@ -4,15 +4,45 @@ from __future__ import annotations
 
 from ..setting import BROKER, KIB, MIB, Setting, choice, integer
 
+POLICIES = ("block", "spool", "continue-and-mark")
+
 ROWS: tuple[Setting, ...] = (
     choice(
         "evidence.journal",
-        ("spool", "block", "continue"),
+        ("spool", "block", "continue-and-mark", "continue"),
         (BROKER,),
         True,
         "What to do while journald does not take records. spool: keep them in memory up to "
         "spool_bytes, then count what is lost. block: no call runs until journald takes them. "
-        "continue: count what is lost. The file is written in every case.",
+        "continue-and-mark, or continue: count what is lost, and record how much. The file is "
+        "written in every case.",
+    ),
+    choice(
+        "evidence.disk",
+        POLICIES,
+        (BROKER,),
+        True,
+        "What to do while the disk does not take records: it is full, read-only or fails. block: "
+        "no call runs. spool: calls run while their records fit into spool_bytes of memory. "
+        "continue-and-mark: calls run, and what does not fit is counted, and the count recorded. "
+        "Without block, whoever can fill the disk can act without a record that lasts; the journal "
+        "has each record at once, without a number.",
+    ),
+    choice(
+        "evidence.file",
+        POLICIES,
+        (BROKER,),
+        True,
+        "The same while the file is gone, may not be written, or was replaced by one that others "
+        "can change.",
+    ),
+    choice(
+        "evidence.attribute",
+        POLICIES,
+        (BROKER,),
+        True,
+        "The same once the file has lost its append-only attribute (chattr +a) for two seconds; "
+        "continue-and-mark goes on writing to it.",
     ),
     integer(
         "evidence.spool_bytes",
@@ -21,7 +51,7 @@ ROWS: tuple[Setting, ...] = (
         1024 * MIB,
         "bytes",
         (BROKER,),
-        "Memory for journal records that wait for journald.",
+        "Memory for records that wait for journald, and as much for those that wait for the disk.",
     ),
     integer(
         "evidence.args_bytes",
