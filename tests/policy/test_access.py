@@ -6,6 +6,8 @@ import tomllib
 
 import pytest
 
+from relay_shell.broker.principals import access_of
+from relay_shell.config.settings import Settings
 from relay_shell.policy.access import AccessRules, Grant, Who, host_allowed
 from relay_shell.policy.access_document import Known, parse
 from relay_shell.policy.toolgroups import GROUP_OF, GROUPS, SENSITIVE
@@ -208,6 +210,25 @@ def test_the_table_of_groups_is_the_registrys() -> None:
     # What is listed ahead of its tool is known to the classifier at least.
     for name in {*listed, *SENSITIVE}:
         assert "unknown tool" not in " ".join(classify_call(name, {}).reasons), name
+
+
+def test_no_claim_makes_less_recorded() -> None:
+    found = rules(
+        "[[rule]]\nuser = 'alice'\nclient = 'trusted'\nrecording = 'off'\n"
+        "[[rule]]\nuser = 'bob'\nclient = 'risky'\nrecording = 'full'\n"
+        "[[rule]]\nuser = 'alice'\nrecording = 'output'\n"
+        "[[rule]]\nany = true\n"
+    )
+
+    def recorded(who: Who, mode: str) -> str:
+        return access_of(Settings({"recording.mode": mode}), found.find(who)).recording
+
+    for client in (None, "trusted", "other"):
+        assert recorded(Who("alice", client=client), "metadata") == "output"
+    assert recorded(Who("alice"), "full") == "output", "who an account is may make it less"
+    for client in ("risky", "tame"):
+        assert recorded(Who("bob", client=client), "off") == "full"
+    assert recorded(Who("carol"), "off") == "off"
 
 
 def test_redaction_of_output_by_identity() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..policy.access import Grant, host_allowed
+from ..policy.access import Grant, host_allowed, more_recorded
 from ..policy.model import UNKNOWN_HOST
 from ..wire.errors import RelayError
 from .peer import Peer, PeerError, of
@@ -270,7 +270,7 @@ def access_of(settings: Mapping[str, Any], grant: Grant = _ALL) -> Access:
         grant.tools,
         grant.hosts,
         grant.budgets,
-        grant.recording or settings["recording.mode"],
+        more_recorded(grant.recording or settings["recording.mode"], grant.claims),
         settings["redaction.output"] == "on" if grant.redact is None else grant.redact,
     )
 

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from .hosts import canonical_host, canonical_ip, canonical_pattern
 
 FILE = "access.toml"
+RECORDING = ("off", "metadata", "output", "full")
+"""How sessions are recorded, the least first."""
+
 BUDGETS: Mapping[str, int] = MappingProxyType(
     {
         "calls_per_minute": 1_000_000,
@@ -58,6 +61,8 @@ class Grant(NamedTuple):
     budgets: Mapping[str, int] = MappingProxyType({})
     recording: str | None = None
     redact: bool | None = None
+    claims: str = RECORDING[0]
+    """The least that is recorded: by rules that ask for a client, whatever the client claims."""
 
 
 class Rule(NamedTuple):
@@ -117,10 +122,13 @@ class AccessRules:
         if not self.rules:
             return Grant()
         hidden: bool | None = None
+        claims = RECORDING[0]
         for rule in self.rules:
             if rule.redact and rule.fits(who, client=False):
                 # What hides secrets does so whatever the client claims to be.
                 hidden = True
+            if rule.recording and "client" in rule.who and rule.fits(who, client=False):
+                claims = more_recorded(claims, rule.recording)
             if rule.fits(who):
                 label = f"{rule}, line {rule.line}"
                 if rule.deny:
@@ -134,14 +142,27 @@ class AccessRules:
                     rule.tools,
                     rule.hosts,
                     rule.budgets,
-                    rule.recording,
+                    self._recording(rule, who),
                     hidden or rule.redact,
+                    claims,
                 )
         if who.client is None and any(
             rule.fits(who, client=False) and not rule.deny for rule in self.rules
         ):
             return Grant("the client has not said what it is", pending=True)
         return Grant(f"no rule of {FILE} names it")
+
+    def _recording(self, rule: Rule, who: Who) -> str | None:
+        """What is recorded by the rule, or by the first that fits without a claim."""
+        if "client" not in rule.who:
+            return rule.recording
+        unclaimed = (other for other in self.rules if "client" not in other.who)
+        return next((other.recording for other in unclaimed if other.fits(who)), None)
+
+
+def more_recorded(one: str, other: str) -> str:
+    """That of two modes of recording which keeps more."""
+    return max(one, other, key=RECORDING.index)
 
 
 def host_allowed(host: str, patterns: Sequence[str]) -> bool:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from .access import BUDGETS, AccessRules, Rule
+from .access import BUDGETS, RECORDING, AccessRules, Rule
 
 MODES = ("open", "guarded", "readonly")
-RECORDING = ("off", "metadata", "output", "full")
 
 MOST_RULES = 1024
 MOST_ITEMS = 256
@@ -34,7 +33,8 @@ WHO: Mapping[str, str] = MappingProxyType(
 GIVES: Mapping[str, str] = MappingProxyType(
     {
         "mode": "open, guarded or readonly, in the place of policy.mode.",
-        "recording": "off, metadata, output or full, in the place of recording.mode.",
+        "recording": "off, metadata, output or full, in the place of recording.mode. With client "
+        "it can only make it more.",
         "ceiling": "Highest tier, 0 to 3; the lower of it and policy.ceiling holds.",
         "tools": "List of the tool groups and tools that there are for it; all if left out.",
         "without_tools": "List of tool groups and tools that are taken from those.",
