@@ -136,3 +136,18 @@ def test_closing_kills_what_is_still_asking(names: Path, tmp_path: Path) -> None
     for pid in asyncio.run(scene()):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_what_is_no_question_runs_confined_where_it_can(names: Path) -> None:
+    """ss by the worker for a question, by itself otherwise; systemctl never by itself."""
+    (names / "ss").symlink_to(SHIM)
+    inside = names.parent / "inside"
+    inside.mkdir()
+    for directory, said in ((inside, "inside"), (names.parent / "real", "outside")):
+        (directory / "ss").write_text(f"#!/bin/sh\necho {said} $*\n")
+        (directory / "ss").chmod(0o755)
+    path = f"PATH={names}:{inside}:$PATH"
+    assert ask(names, f"{path}; ss -tlnp").stdout == "outside -tlnp\n"
+    assert ask(names, f"{path}; ss -K dst 192.0.2.1").stdout == "inside -K dst 192.0.2.1\n"
+    refused = ask(names, f"{path}; systemctl stop x")
+    assert (refused.returncode, refused.stdout) == (77, "")

@@ -1,9 +1,10 @@
-"""Read-only questions that an enforced command may put to the service manager.
+"""Read-only questions that an enforced command may put to the service manager and about processes.
 
 An enforced command has no unix sockets, so systemctl(1) and its kin cannot reach D-Bus from
-inside. Their names lead to a small program that passes its arguments and standard streams to the
-worker, which runs the real program only if the arguments are a question. The tables list what is
-known to ask; everything else is refused, unknown options included.
+inside; and since it may not look at other processes, lsof(8) and ss(8) find nobody there. Their
+names lead to a small program that passes its arguments and standard streams to the worker, which
+runs the real program only if the arguments are a question. The tables list what is known to ask;
+everything else is refused, unknown options included. (lsof and ss, refused, run confined.)
 """
 
 from __future__ import annotations
@@ -18,15 +19,21 @@ class Query(NamedTuple):
     """One program's questions.
 
     Attributes:
-        verbs: words that may come first; "" stands for no word at all.
+        verbs: words that may come first; "" stands for no word at all; None where words are not
+            verbs but what is asked about.
         flags: options without a value; values: options that take one.
         always: options that are put in front whatever was asked.
+        optional: options whose value, if any, may be attached.
+        paths: words are paths (":443" and "@host" aside, which lsof's -i takes); to the worker a
+            relative one means another file.
     """
 
-    verbs: frozenset[str]
+    verbs: frozenset[str] | None
     flags: frozenset[str]
     values: frozenset[str]
     always: tuple[str, ...]
+    optional: frozenset[str] = frozenset()
+    paths: bool = False
 
 
 def _words(text: str) -> frozenset[str]:
@@ -110,6 +117,27 @@ QUERIES: dict[str, Query] = {
         frozenset(),
         _QUIET,
     ),
+    "lsof": Query(
+        None,
+        _words("-a -b -h -l -n -N -O -P -R -t -U -v -V -w"),
+        _words("-c -d -p -u"),
+        (),
+        _words("-F -g -i -L -o -s -S -T"),
+        paths=True,
+    ),
+    # Not -K (kills), -D and -F (files), -N (another namespace).
+    "ss": Query(
+        None,
+        _words(
+            """-h --help -V --version -H --no-header -n --numeric -r --resolve -a --all -l
+            --listening -o --options -e --extended -m --memory -p --processes -i --info -s --summary
+            -4 --ipv4 -6 --ipv6 -0 --packet -t --tcp -u --udp -d --dccp -w --raw -x --unix
+            -S --sctp --tipc --vsock -Z --context -z --contexts -b --bpf -O --oneline -T --threads
+            --tos --cgroup -B --bound-inactive -M --mptcp"""
+        ),
+        _words("-f --family -A --query --socket"),
+        (),
+    ),
 }
 
 _NAMES_ONLY = {("resolvectl", "dns"): 1, ("resolvectl", "domain"): 1}
@@ -145,7 +173,9 @@ def admit(argv: Sequence[str]) -> list[str]:
         else:
             operands.append(word)
     verb = operands[0] if operands else ""
-    if verb not in query.verbs:
+    if query.paths and not all(word.startswith(("/", ":", "@")) for word in operands):
+        raise RelayError("Denied", reason=f"{argv[0]} with a relative path is not a question")
+    if query.verbs is not None and verb not in query.verbs:
         raise RelayError("Denied", reason=f"{argv[0]} {verb} is not a question")
     if len(operands) - 1 > _NAMES_ONLY.get((argv[0], verb), MAX_WORDS):
         raise RelayError("Denied", reason=f"{argv[0]} {verb} with a value is not a question")
@@ -169,6 +199,9 @@ def _short(program: str, query: Query, word: str, words: Iterator[str]) -> None:
         if option in query.values:
             if not rest:
                 _value(program, option, words)
+            return
+        if option in query.optional:
+            # Not attached, the value is a word like others: either way nothing but what is asked.
             return
         if option not in query.flags:
             raise RelayError("Denied", reason=f"{program} {option} is not for questions")
