@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert found is not None
     with pytest.raises(KeyFault, match="0400"):
         found.load()
+
+
+def test_two_that_want_a_missing_key_get_the_same(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    for number in range(20):
+        state = tmp_path / str(number)
+        state.mkdir(0o700)
+        found = signer(state, state / "audit.jsonl", {}, local=True)
+        assert found is not None
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(lambda _, key=found: key.key, range(8)))) == 1

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ class Signer:
         self._pem = pem
         self._private: Ed25519PrivateKey | None = None
         self._id = ""
+        self._lock = threading.Lock()
 
     @property
     def known(self) -> str:
@@ -67,8 +69,14 @@ class Signer:
         Raises:
             KeyFault: it is no Ed25519 key, or the library is missing.
         """
-        if self._private is not None:
-            return
+        # Warmed in a thread, wanted by the loop: of a key that is missing, one of them makes it.
+        with self._lock:
+            if self._private is None:
+                private = self._loaded()
+                self._id = key_id(private.public_key().public_bytes_raw())
+                self._private = private
+
+    def _loaded(self) -> Ed25519PrivateKey:
         try:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
             from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -82,8 +90,7 @@ class Signer:
             raise KeyFault(f"the signing key cannot be read: {error}") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise KeyFault("the signing key is not an Ed25519 key")
-        self._private = private
-        self._id = key_id(private.public_key().public_bytes_raw())
+        return private
 
     @property
     def key(self) -> str:
