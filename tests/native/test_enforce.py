@@ -411,5 +411,6 @@ def test_random_plans_run_nothing_outside_a_confinement(root: bool) -> None:
     answers = apart(lambda: [hand(each) for each in plans], None if root else NOBODY)
     assert len(answers) == len(plans)
     for failed, _, said in answers:
-        assert said == "" if failed is not None else said in ("1\n", "")
+        # A spoilt limit may keep the shell from its libraries; unconfined, grep would say 0.
+        assert said == "" if failed is not None else said != "0\n"
     assert sum(failed is not None for failed, *_ in answers) > 50
