@@ -14,11 +14,13 @@ PURE = {"policy", "secrets", "evidence", "wire", "config"}
 FORBIDDEN: dict[str, set[str]] = {
     **{name: {"broker", "front", "worker", "tools", "shell", "ssh", "diag", "cli", "mcp"}
        | (PURE - {name, "wire"}) for name in PURE},
-    "broker": {"front", "worker", "tools", "shell", "ssh", "diag", "cli", "mcp", "asyncssh"},
+    "broker": {"front", "worker", "tools", "shell", "ssh", "diag", "cli", "mcp", "asyncssh",
+               "observer"},
     **{name: {"broker", "policy", "evidence", "secrets", "config", "front", "cli", "mcp"}
        for name in ("worker", "tools", "ssh", "diag")},
     # Output is redacted where it arrives.
     "shell": {"broker", "policy", "evidence", "config", "front", "cli", "mcp"},
+    "observer": PURE - {"wire"} | {"broker", "front", "worker", "tools", "shell", "cli", "mcp"},
     "front": {"shell", "ssh", "diag", "policy", "evidence", "broker", "worker", "cli", "asyncssh"},
 }  # fmt: skip
 

@@ -47,7 +47,9 @@ def settings_in(root: Path, **changes: Any) -> Settings:
 def accounts() -> Accounts:
     """Front and workers run as this very account; no service manager started them."""
     uid = os.geteuid()
-    return Accounts(front=uid, workers={uid: "scoped"}, operators=None, check_units=False)
+    return Accounts(
+        front=uid, workers={uid: "scoped"}, operators=None, check_units=False, observer=uid
+    )
 
 
 def listening(path: str, kind: socket.SocketKind = socket.SOCK_SEQPACKET) -> socket.socket:
@@ -86,6 +88,7 @@ class Peer:
         names = {
             "front": ("close", "access", "front_settings"),
             "worker": ("stop", "abort", "settings"),
+            "observer": ("observer_settings",),
             "operator": (),
         }[role]
         notices = {name: self._hear(name) for name in names}
@@ -230,6 +233,13 @@ class Office:
         body = {"version": VERSION, "worker": worker.id, "resume": worker.hello["resume"]}
         again.hello = await again.ask("hello_worker", body | changes)
         return again
+
+    async def observer(self) -> Peer:
+        """An observer that has said hello."""
+        observer = Peer(await self.dial(), "observer")
+        self.peers.append(observer)
+        observer.hello = await observer.ask("hello_observer", {"version": VERSION})
+        return observer
 
     async def operator(self) -> Peer:
         """An operator that has said hello."""

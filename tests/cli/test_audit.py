@@ -103,6 +103,75 @@ def test_show_joins_intent_and_outcome(cli, audit):
         assert fact in facts
 
 
+EXEC = {
+    "event": "exec",
+    "call_id": INTENT["call_id"],
+    "principal": "unix:alice",
+    "tool": "shell_exec",
+    "execs": [
+        {
+            "at": "2026-01-01T00:00:00.000000Z",
+            "n": 1,
+            "pid": 11,
+            "ppid": 10,
+            "uid": 1,
+            "path": "/bin/bash",
+            "command": "bash -c 'df -h'",
+        },
+        {
+            "at": "2026-01-01T00:00:00.250000Z",
+            "n": 2,
+            "pid": 12,
+            "ppid": 11,
+            "uid": 1,
+            "euid": 0,
+            "path": "/bin/\x1b[2Jdf",
+            "command": "df -h",
+            "moved": True,
+        },
+    ],
+    "facts": {"total": 7, "recorded": 2, "processes": 5, "ended": True},
+}
+
+
+def test_show_puts_what_was_executed_under_what_was_asked(cli, tmp_path):
+    more = {"io_read": 2048, "io_reads": 3, "tasks_peak": 4, "accounting": "cpu=cgroup"}
+    write(tmp_path / "a", INTENT, {**OUTCOME, **more, "observed": False}, EXEC)
+    done = cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "a"))
+    facts = [" ".join(line.split()) for line in done.out.splitlines()]
+    for fact in (
+        "used cpu 3 ms, memory 4.0 MiB, read 2.0 KiB in 3, 4 tasks at once",
+        "by cpu=cgroup",
+        "claimed df -h",
+        "observed 2 executions, 5 processes; 5 more are counted, not recorded; "
+        "not observed all the time",
+        "AFTER PID PARENT UID PROGRAM COMMAND",
+        "0.000 s 11 10 1 /bin/bash bash -c 'df -h'",
+        "0.250 s 12 11 1>0 /bin/\\x1b[2Jdf df -h (outside its cgroup)",
+    ):
+        assert fact in facts, done.out
+    assert facts.index("claimed df -h") + 1 == next(
+        n for n, fact in enumerate(facts) if fact.startswith("observed ")
+    )
+    tail = cli("audit", "tail", "--file", str(tmp_path / "a"), "--event", "exec").out
+    assert "executed 2 programs: bash, " in tail and "(5 more not recorded)" in tail
+
+
+def test_show_says_that_nothing_was_executed_only_if_it_was_observed(cli, tmp_path):
+    write(tmp_path / "a", INTENT, {**OUTCOME, "observed": True})
+    done = cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "a"))
+    assert "observed    0 executions" in done.out
+    write(tmp_path / "b", INTENT, OUTCOME)
+    done = cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "b"))
+    assert "observed" not in done.out
+
+
+def test_malformed_executions_do_not_stop_the_view(cli, tmp_path):
+    odd = {**EXEC, "execs": [{"at": 5, "pid": "x"}, "none"], "facts": {"total": "many"}}
+    write(tmp_path / "a", INTENT, OUTCOME, odd)
+    assert cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "a")).status == 0
+
+
 def test_show_of_a_refusal(cli, audit):
     done = cli("audit", "show", DENY["call_id"], "--file", str(audit))
     assert "decision    denied, tier 3 (irreversible), mode guarded" in done.out

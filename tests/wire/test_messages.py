@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.messages import TABLE, Field, check
 
-ROLES = {"front", "broker", "worker", "operator"}
+ROLES = {"front", "broker", "worker", "observer", "operator"}
 FIELDS = {
     "s": Field(str, 4),
     "i": Field(int, 100),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,9 @@ from typing import Any
 from ..wire.errors import RelayError
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+RECENT = 1024
+"""Calls that have ended and are still known, for what is told of them afterwards."""
 
 STATUSES = frozenset({"ok", "error", "timeout", "cancelled", "killed"})
 """How a worker may say that a call ended; only the broker says "interrupted"."""
@@ -62,6 +65,7 @@ class Calls:
         self._all: dict[str, LiveCall] = {}
         self._by_worker: Counter[str] = Counter()
         self._by_principal: Counter[str] = Counter()
+        self._recent: OrderedDict[str, LiveCall] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -107,11 +111,18 @@ class Calls:
         """Return a live call, if it is there."""
         return self._all.get(call)
 
+    def known(self, call: str) -> LiveCall | None:
+        """Return a call that is live or ended lately, if it is there."""
+        return self._all.get(call) or self._recent.get(call)
+
     def remove(self, call: LiveCall) -> bool:
         """Take a call out; False if somebody else did already."""
         if self._all.get(call.id) is not call:
             return False
         del self._all[call.id]
+        self._recent[call.id] = call
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
         self._by_worker[call.worker] -= 1
         if not self._by_worker[call.worker]:
             del self._by_worker[call.worker]

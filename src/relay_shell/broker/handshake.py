@@ -19,7 +19,7 @@ HELLO = 5.0
 PENDING = 64
 """Links that may be without hello at once; one account may take at most half of them."""
 
-ROLES = {"hello_front": "front", "hello_worker": "worker", "hello_operator": "operator"}
+ROLES = {f"hello_{role}": role for role in ("front", "worker", "observer", "operator")}
 
 
 class Origin(NamedTuple):

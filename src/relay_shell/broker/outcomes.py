@@ -18,7 +18,13 @@ Body = dict[str, Any]
 ENDED = 4096
 """Calls whose end is remembered, for a worker that lost its link before the answer."""
 
-_OUTCOME = ("exit", "signal", "sha256", "bytes", "truncated", "cpu_ms", "mem_peak", "survivors")
+USED = (
+    *("cpu_ms", "mem_peak", "io_read", "io_write", "io_reads", "io_writes", "tasks_peak"),
+    "accounting",
+)
+"""What a worker says that a call's processes used."""
+
+_OUTCOME = ("exit", "signal", "sha256", "bytes", "truncated", *USED, "survivors")
 
 
 class Outcomes:
@@ -75,6 +81,11 @@ class Outcomes:
         state.changed()
         if call.aborted and facts["error"] is None:
             facts["error"] = call.aborted
+        if session := body.get("session"):
+            facts["session"] = session
+            if session.rpartition(".")[2] == worker.id:
+                state.observation.opened(session, call.id)
+        facts["observed"] = state.observation.covers(call)
         try:
             state.trail.append(event="outcome", **call.facts, status=body["status"], **facts)
         except EvidenceError as trouble:

@@ -25,8 +25,10 @@ from .peer import Peer, PeerError, of
 FRONT_ACCOUNT = "relay-shell-front"
 BROKER_ACCOUNT = "relay-shell-broker"
 WORKER_ACCOUNT = "relay-shell"
+OBSERVER_ACCOUNT = "relay-shell-observer"
 OPERATORS = "relay-shell-operators"
 FRONT_UNITS = frozenset({"relay-shell-front.service", "relay-shell-http.service"})
+OBSERVER_UNIT = "relay-shell-observer.service"
 WORKER_UNIT = re.compile(r"relay-shell-worker@[^/]*\.service")
 OWN_UNIT = re.compile(r"relay-shell(-[a-z]+)?(@[^/]*)?\.service")
 
@@ -103,6 +105,7 @@ class Accounts:
     own: frozenset[int] = field(default_factory=frozenset)
     """uids that no client may have."""
     check_units: bool = True
+    observer: int | None = None
 
     @classmethod
     def system(cls) -> Accounts:
@@ -123,18 +126,28 @@ class Accounts:
             operators = grp.getgrnam(OPERATORS).gr_gid
         except KeyError:
             operators = None
+        try:
+            observer = pwd.getpwnam(OBSERVER_ACCOUNT).pw_uid
+        except KeyError:
+            # Calls run without it, and the record says that they were not observed.
+            observer = None
         return cls(
             front=front,
             workers={worker: "scoped", 0: "privileged"},
             operators=operators,
-            own=frozenset({front, broker, worker}),
+            own=frozenset(
+                {front, broker, worker} | ({observer} if observer is not None else set())
+            ),
+            observer=observer,
         )
 
     @classmethod
     def local(cls, posture: str = "standalone") -> Accounts:
         """Everything runs as the current user in one process."""
         uid = os.geteuid()
-        return cls(front=uid, workers={uid: posture}, operators=None, check_units=False)
+        return cls(
+            front=uid, workers={uid: posture}, operators=None, check_units=False, observer=uid
+        )
 
     def posture(self) -> str:
         """The posture that a worker started now has, as its drop-in's account says."""
@@ -159,6 +172,17 @@ class Accounts:
         if self.check_units and peer.unit not in FRONT_UNITS:
             raise _refused(f"unit {peer.unit or 'none'} is not the front's")
 
+    def observer_peer(self, peer: Peer) -> None:
+        """Check that a peer is the observer, whose word on what was executed is recorded.
+
+        Raises:
+            RelayError: kind PermissionDenied, naming what does not fit.
+        """
+        if self.observer is None or peer.uid != self.observer:
+            raise _refused(f"uid {peer.uid} is not the observer's account")
+        if self.check_units and peer.unit != OBSERVER_UNIT:
+            raise _refused(f"unit {peer.unit or 'none'} is not the observer's")
+
     def worker_peer(self, peer: Peer) -> str:
         """Check that a peer is the main process of a worker unit; return its posture.
 
@@ -182,8 +206,8 @@ class Accounts:
         return posture
 
     def ours(self, peer: Peer) -> bool:
-        """Whether a peer can be the front or a worker at all."""
-        for check in (self.front_peer, self.worker_peer):
+        """Whether a peer can be the front, the observer or a worker at all."""
+        for check in (self.front_peer, self.observer_peer, self.worker_peer):
             with contextlib.suppress(RelayError):
                 check(peer)
                 return True

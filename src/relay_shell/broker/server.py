@@ -29,6 +29,7 @@ from .handshake import HELLO, Origin, Pending, answer, role_of
 from .history import History
 from .judge import Judge, redactor
 from .keys import signer
+from .observer_desk import ObserverDesk
 from .operator import Operators
 from .peer import PeerError
 from .principals import Accounts
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FRAMES = {"front": 1024 * 1024, "worker": LARGE, "operator": 64 * 1024}
+FRAMES = {"front": 1 << 20, "worker": LARGE, "observer": 1 << 20, "operator": 64 * 1024}
 """Octets of the largest frame that each role has reason to send: half a frame waits in memory.
 A worker passes on arguments, whose numbers grow up to fourfold (1e15) when written anew."""
 
@@ -58,6 +59,7 @@ STRANGERS = 8
 """Peers that can be neither front nor worker, and are heard for a second to be told so."""
 
 FRONTS = 4
+OBSERVERS = 2
 OPERATOR_LINKS = 32
 
 _ACCEPTS = 16
@@ -135,6 +137,7 @@ class Broker:
         self._authority = Authority(self.state, self._worker.stop)
         self._front = FrontDesk(self.state, self._authority, local=local)
         self._operators = Operators(self.state, self._worker, self._history)
+        self._observer = ObserverDesk(self.state, local=local)
         self._pending = Pending()
         self._strangers = Pending(STRANGERS, 1.0)
         self._greetings: dict[Link, asyncio.Event] = {}
@@ -166,6 +169,7 @@ class Broker:
         self._recordings.restore()
         if state.rules:
             self._authority.reconsider_all(identities(state))
+        self._observer.expect()
         self._pulse = Pulse(writer, *self._rhythm())
 
     def _rhythm(self) -> tuple[int, int]:
@@ -294,6 +298,10 @@ class Broker:
             return link
         if origin.listener not in ("broker", "local"):
             raise RelayError("Protocol", reason=f"a {role} does not belong on this socket")
+        if role == "observer":
+            state.accounts.observer_peer(peer)
+            self._room(role, OBSERVERS)
+            return self._link(sock, role, self._observer.requests, self._observer.notices)
         if role == "front":
             if not local:
                 state.accounts.front_peer(peer)
@@ -346,6 +354,8 @@ class Broker:
             self._front.lost(link)
         elif link.peer == "worker":
             self._worker.lost(link)
+        elif link.peer == "observer":
+            self._observer.lost(link)
 
     # ---- reload, end ---------------------------------------------------------------------
 
@@ -419,6 +429,7 @@ class Broker:
             if link.peer == "front" and link.greeted:
                 with contextlib.suppress(RelayError):
                     link.notify("front_settings", {"settings": state.settings.subset("front")})
+        self._observer.tell()
         self._authority.reconsider_all(parked)
 
     async def close(self, reason: str = "stopped") -> None:

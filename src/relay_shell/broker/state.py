@@ -16,6 +16,7 @@ from .connections import Connection, Connections
 from .floods import Floods
 from .freeze import Freezer
 from .judge import Judge
+from .observation import Observation
 from .principals import Access, Accounts, access_of
 from .remote_ack import RemoteAck
 from .tickets import Tickets, secret
@@ -49,6 +50,7 @@ class State:
     calls: Calls = field(default_factory=Calls)
     rules: AccessRules = field(default_factory=AccessRules)
     budgets: Budgets = field(default_factory=Budgets)
+    observation: Observation = field(default_factory=Observation)
     instance: str = field(default_factory=lambda: secret()[:16])
     """Differs after each start, so that a peer sees that it speaks to another process."""
     since: float = field(default_factory=time.time)
@@ -157,6 +159,7 @@ class State:
             "refused": self.refused,
             "recordings": self.recordings(),
             "verified": self.verification.last,
+            "observer": self.observation.as_status(),
             "evidence": {
                 **self.trail.writer.status(),
                 **self.trail.status(),

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ from . import peer as kernel
 from . import statefile
 from .peer import Peer
 from .tickets import digest, secret
+
+RECENT = 256
+"""Workers that have ended and are still known by their unit."""
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID = re.compile(r"[a-z2-7]{8}")
@@ -108,6 +112,7 @@ class Workers:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._all: dict[str, Worker] = {}
+        self._recent: OrderedDict[str, Worker] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -133,6 +138,10 @@ class Workers:
     def of_principal(self, principal: str) -> list[Worker]:
         """The workers of one principal."""
         return [worker for worker in self._all.values() if worker.principal == principal]
+
+    def recent(self, unit: str) -> Worker | None:
+        """The worker that a unit was, if it ended lately; no unit is started twice."""
+        return self._recent.get(unit)
 
     def of_process(self, pid: int, start: int) -> Worker | None:
         """The worker that a process is already."""
@@ -182,6 +191,9 @@ class Workers:
         """Forget a worker that ended."""
         if self._all.get(worker.id) is worker:
             del self._all[worker.id]
+            self._recent[worker.unit] = worker
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
         if worker.pidfd >= 0:
             os.close(worker.pidfd)
             worker.pidfd = -1

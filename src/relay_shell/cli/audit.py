@@ -46,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="how many, 0 for all (default 20)",
     )
     _add_filters(tail)
-    show = actions.add_parser("show", help="print one call in full: intent and outcome")
+    show = actions.add_parser("show", help="print one call in full, with what it executed")
     show.add_argument("id", metavar="ID", help="id of a call, or number of a record")
     follow = actions.add_parser("follow", help="print records as they are written")
     follow.add_argument(

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..evidence.message import message
-from .term import Style, duration, safe, size
+from .auditexecs import compared, used
+from .term import Style, duration, safe
 
 Record = Mapping[str, Any]
 
@@ -69,7 +70,8 @@ def call(records: Sequence[Record], style: Style, utc: bool = False) -> str:
     rows += [("", f"because {safe(reason)}") for reason in first.get("reasons") or ()]
     rows.append(("asked", f"{time_of(first, utc)}, record {first.get('seq')}"))
     rows += _end(by_event, style, utc)
-    shown = {"intent", "deny", "outcome", "interrupted"}
+    rows += compared(records, first, by_event.get("outcome", {}), style)
+    shown = {"intent", "deny", "outcome", "interrupted", "exec"}
     for record in records:
         if record.get("event") not in shown:
             rows.append(("noted", line(record, style, utc)))
@@ -159,13 +161,7 @@ def _end(events: Mapping[str, Record], style: Style, utc: bool) -> list[tuple[st
         rows.append(("output", f"{safe(outcome['bytes'])} bytes, {cut}"))
         if "sha256" in outcome:
             rows.append(("", f"sha256 {safe(outcome['sha256'])}"))
-    used = []
-    if isinstance(outcome.get("cpu_ms"), int):
-        used.append(f"cpu {duration(outcome['cpu_ms'] / 1000)}")
-    if isinstance(outcome.get("mem_peak"), int):
-        used.append(f"memory {size(outcome['mem_peak'])}")
-    if used:
-        rows.append(("used", ", ".join(used)))
+    rows += used(outcome)
     if outcome.get("survivors"):
         rows.append(("survivors", style(f"{safe(outcome['survivors'])} could not be ended", "red")))
     if outcome.get("error"):

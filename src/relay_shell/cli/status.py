@@ -143,6 +143,13 @@ def _summary(status: Mapping[str, Any], program: str, style: Style) -> str:
     if isinstance(verified, dict):
         good, said = verification(verified)
         lines.append(f"verified: {style(said, 'green' if good else 'red')}")
+    watched = status.get("observer")
+    if isinstance(watched, dict) and watched.get("wanted"):
+        state, lost = safe(watched.get("state")), watched.get("lost")
+        text = f"on, {lost} executions missed" if state == "on" and lost else state
+        if watched.get("reason"):
+            text += f": {safe(watched['reason'])}"
+        lines.append(f"observer: {style(text, 'green' if text == 'on' else 'yellow')}")
     if status.get("reload_error"):
         lines.append(style(f"reload refused: {safe(status['reload_error'])}", "red"))
     if status.get("needs_restart"):

@@ -10,6 +10,7 @@ MIB = 1024 * KIB
 BROKER = "broker"
 FRONT = "front"
 WORKER = "worker"
+OBSERVER = "observer"
 
 
 class Setting(NamedTuple):

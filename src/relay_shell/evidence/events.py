@@ -128,6 +128,22 @@ EVENTS: dict[str, Event] = {
         "A resource or prompt was read: @RELAY_WHAT@",
         "Reads change nothing; they are recorded because they disclose.",
     ),
+    "exec": Event(
+        "d85426f7b00844018c1d2774f6a0c7ef",
+        INFO,
+        "Programs that a call executed, as the kernel saw them",
+        "Told by relay-shell-observer.service, in which neither worker nor command has a hand.\n"
+        "RELAY_EXECS holds path and arguments, redacted; RELAY_FACTS counts what is not there:\n"
+        "    relay-shell audit show @RELAY_CALL_ID@",
+    ),
+    "observer": Event(
+        "7d350443be7e43a8b43fdb457429cf9b",
+        NOTICE,
+        "The observation of executions began, ended or has a gap: @RELAY_WHAT@",
+        "RELAY_OBSERVED of an outcome says whether the call was observed all the time. Without\n"
+        "observation calls run as before:\n"
+        "    systemctl status relay-shell-observer",
+    ),
     "session": Event(
         "57473cde1e7a43d2a340bb68b1461e41",
         INFO,

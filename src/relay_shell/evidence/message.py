@@ -100,6 +100,21 @@ def _outcome(record: _Facts) -> list[str]:
     return [_who(record), printable(record.get("tool", "")), ", ".join(filter(None, parts))]
 
 
+def _exec(record: _Facts) -> list[str]:
+    rows = [row for row in record.get("execs") or () if isinstance(row, Mapping)]
+    names = [str(row.get("path", "?")).rpartition("/")[2] for row in rows]
+    count = f"{len(rows)} program{'' if len(rows) == 1 else 's'}"
+    told = record.get("facts")
+    missing = ""
+    if isinstance(told, Mapping):
+        total, recorded = told.get("total", 0), told.get("recorded", 0)
+        if isinstance(total, int) and isinstance(recorded, int) and total > recorded:
+            missing = f"({total - recorded} more not recorded)"
+    whose = record.get("tool") or record.get("detail") or ""
+    parts = [_who(record), printable(whose), f"executed {count}:", printable(", ".join(names))]
+    return [*parts, missing]
+
+
 def _interrupted(record: _Facts) -> list[str]:
     return [*_call(record)[:2], str(record.get("call_id", "")), "interrupted, outcome unknown"]
 
@@ -138,6 +153,7 @@ _TEXTS: dict[str, Callable[[_Facts], list[str]]] = {
     "intent": _intent,
     "deny": _deny,
     "outcome": _outcome,
+    "exec": _exec,
     "interrupted": _interrupted,
     "connect": _connect,
     "disconnect": _connect,

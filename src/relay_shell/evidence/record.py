@@ -75,7 +75,28 @@ FIELDS: dict[str, Field] = {
     "duration_ms": Field("integer", "Time from verdict to end, milliseconds."),
     "cpu_ms": Field("integer", "CPU time of all processes of the call, milliseconds."),
     "mem_peak": Field("integer", "Most memory of all processes of the call at once, bytes."),
+    "io_read": Field("integer", "Bytes read from devices by the processes of the call."),
+    "io_write": Field(
+        "integer", "Bytes written to devices, or put into the page cache to be written."
+    ),
+    "io_reads": Field("integer", "Read operations on devices."),
+    "io_writes": Field("integer", "Write operations on devices."),
+    "tasks_peak": Field("integer", "Most processes and threads of the call at once."),
+    "accounting": Field(
+        "string",
+        "Where these figures come from: the call's cgroup, or rusage, which knows the main "
+        "process and those that were waited for.",
+    ),
     "survivors": Field("integer", "Processes of the call that could not be ended."),
+    "observed": Field(
+        "boolean", "Whether the kernel's view of what was executed was there all the time."
+    ),
+    "execs": Field(
+        "array",
+        "What the processes of the call executed, as the kernel saw it: at, n, pid, ppid, uid, "
+        "path, and the redacted command.",
+    ),
+    "session": Field("string", "The session that the call opened."),
     "request_id": Field("string", "The client's id of the request. A claim."),
     "what": Field("string", "Which kind of the event it is."),
     "detail": Field("string", "What it concerns."),

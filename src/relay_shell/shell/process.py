@@ -15,19 +15,19 @@ from .children import Children
 from .confined import Confined
 from .spawn import CgroupUnsupported, spawn
 from .tree import Tree
+from .usage import Usage, measure
 
 OOM_SCORE = b"500"
 """oom_score_adj of commands: they go before the worker, whose unit sets 200."""
 
 
 class Status(NamedTuple):
-    """How a process ended: `exit` for exit(3), else `signal`; times in ms, memory in bytes."""
+    """How a process ended: `exit` for exit(3), else `signal`; and what its tree used."""
 
     exit: int | None
     signal: str | None
     signal_number: int
-    cpu_ms: int
-    mem_peak: int | None
+    used: Usage
 
 
 class Process:
@@ -84,26 +84,16 @@ class Process:
         if reaped == 0:
             # Killed, but not gone within the bound; `Children.tidy` will collect it.
             code = signal.SIGKILL
-        cpu_ms = round((usage.ru_utime + usage.ru_stime) * 1000)
-        peak: int = usage.ru_maxrss * 1024
-        # execve(2) counts the memory of the process that called posix_spawn; below that the
-        # figure says nothing about the program.
-        mem_peak = peak if peak > _own_peak() else None
         group = self.tree.group
-        if group is not None:
-            usec = group.cpu_usec()
-            if usec is not None:
-                cpu_ms = max(cpu_ms, round(usec / 1000))
-            mem_peak = group.memory_peak() or mem_peak
-            if not group.remove():
-                self._children.remove_later(group)
+        used = measure(group, usage)
+        if group is not None and not group.remove():
+            self._children.remove_later(group)
         number = os.WTERMSIG(code) if os.WIFSIGNALED(code) else 0
         return Status(
             exit=None if number else os.WEXITSTATUS(code),
             signal=signal_name(number) if number else None,
             signal_number=number,
-            cpu_ms=cpu_ms,
-            mem_peak=mem_peak,
+            used=used,
         )
 
 
@@ -180,12 +170,6 @@ def _prefer_for_oom(pid: int) -> None:
             os.write(fd, OOM_SCORE)
         finally:
             os.close(fd)
-
-
-def _own_peak() -> int:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def signal_name(number: int) -> str:

@@ -53,6 +53,7 @@ class Completed:
 
     `sha256` is that of the stream if only one carried anything, else that of both digests, raw,
     standard output's first. `output` is the handle under which more than was shown is kept.
+    `used` is what all its processes used.
     `refused` is set for an enforced command: its diagnostics that tell of a refused change.
     `timeout` is set to the seconds after which the command was killed. `killed` counts background
     processes that ended with it, `survivors` those that did not. `redactions` counts the secrets
@@ -61,11 +62,9 @@ class Completed:
 
     __slots__ = (
         "bytes",
-        "cpu_ms",
         "duration_ms",
         "exit",
         "killed",
-        "mem_peak",
         "output",
         "redactions",
         "refused",
@@ -77,14 +76,14 @@ class Completed:
         "survivors",
         "timeout",
         "truncated",
+        "used",
     )
 
     def __init__(self, status: Status, ended: Ended, duration_ms: int) -> None:
         self.exit = status.exit
         self.signal = status.signal
         self.signal_number = status.signal_number
-        self.cpu_ms = status.cpu_ms
-        self.mem_peak = status.mem_peak
+        self.used = status.used
         self.killed = ended.killed
         self.survivors = ended.survivors
         self.duration_ms = duration_ms

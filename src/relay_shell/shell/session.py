@@ -23,6 +23,7 @@ from .typist import type_into
 if TYPE_CHECKING:
     from ..secrets import StreamRedactor
     from .recorder import Recorder
+    from .usage import Usage
 
 GRACE = 0.3
 """Seconds between the hangup and the kill of a session that is ended."""
@@ -100,7 +101,7 @@ class Session:
         self._screen: Screen | None = None
         self._reason = "exited"
         self._ended = Ended(0, 0)
-        self._cpu_ms = 0
+        self._used: Usage | None = None
         self._finishing: asyncio.Task[None] | None = None
         try:
             self._master, slave = pty.open_pty(rows, columns)
@@ -241,7 +242,7 @@ class Session:
             **self._status(),
             "sha256": self._hash.hexdigest(),
             "bytes": self._bytes,
-            "cpu_ms": self._cpu_ms,
+            **({} if self._used is None else self._used.facts()),
             "survivors": self._ended.survivors,
             "duration_ms": round((time.monotonic() - self.created) * 1000),
         }
@@ -377,7 +378,7 @@ class Session:
             self._readable()
         self._close()
         status = process.reap()
-        self._cpu_ms = status.cpu_ms
+        self._used = status.used
         self.signal = status.signal
         self.exit = status.exit if status.signal is None else 128 + status.signal_number
         self.running = False

@@ -44,21 +44,22 @@ class Outcome:
     """What the worker reports to the broker when a call ends (the `end` message).
 
     `status` is ok, error, timeout, cancelled or killed; `bytes` and `sha256` speak of the true
-    whole of the output, `truncated` of what the client was shown; times are milliseconds,
-    `mem_peak` bytes; `survivors` counts processes that could not be ended.
+    whole of the output, `truncated` of what the client was shown; `survivors` counts processes
+    that could not be ended; `used` is what the processes used, by the names of the record;
+    `session` is the one that the call opened.
     """
 
     __slots__ = (
         "bytes",
-        "cpu_ms",
         "error",
         "exit",
-        "mem_peak",
+        "session",
         "sha256",
         "signal",
         "status",
         "survivors",
         "truncated",
+        "used",
     )
 
     def __init__(
@@ -70,10 +71,10 @@ class Outcome:
         sha256: str | None = None,
         bytes: int | None = None,
         truncated: bool | None = None,
-        cpu_ms: int | None = None,
-        mem_peak: int | None = None,
         survivors: int | None = None,
         error: str | None = None,
+        used: Mapping[str, int | str] | None = None,
+        session: str | None = None,
     ) -> None:
         self.status = status
         self.exit = exit
@@ -81,15 +82,15 @@ class Outcome:
         self.sha256 = sha256
         self.bytes = bytes
         self.truncated = truncated
-        self.cpu_ms = cpu_ms
-        self.mem_peak = mem_peak
         self.survivors = survivors
         self.error = error
+        self.used = used or {}
+        self.session = session
 
     def as_wire(self) -> Json:
         """The fields that are known, by the names of the `end` message."""
-        values = ((name, getattr(self, name)) for name in self.__slots__)
-        return {name: value for name, value in values if value is not None}
+        values = ((name, getattr(self, name)) for name in self.__slots__ if name != "used")
+        return {name: value for name, value in values if value is not None} | dict(self.used)
 
 
 class Result:

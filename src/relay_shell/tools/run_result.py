@@ -27,6 +27,7 @@ def result(done: Completed) -> Result:
         "bytes": done.bytes,
         "truncated": done.truncated,
     }
+    facts["used"] = {name: value for name, value in done.used.facts().items() if value != 0}
     if done.signal is not None:
         facts["signal"] = done.signal
     if done.stderr:
@@ -53,9 +54,8 @@ def result(done: Completed) -> Result:
         sha256=done.sha256,
         bytes=done.bytes,
         truncated=done.truncated,
-        cpu_ms=done.cpu_ms,
-        mem_peak=done.mem_peak,
         survivors=done.survivors,
+        used=done.used.facts(),
     )
     return Result(facts, done.timeout is not None, outcome)
 

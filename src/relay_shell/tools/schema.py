@@ -76,6 +76,13 @@ REDACTIONS: Json = {
     "description": "Secrets hidden, by rule; where the operator has output redacted.",
 }
 
+USED: Json = {
+    "type": "object",
+    "additionalProperties": {"type": ["integer", "string"]},
+    "description": "What all processes used: cpu_ms, mem_peak, io_read and io_write in bytes, "
+    "tasks_peak, and where the figures come from.",
+}
+
 RUN_FACTS: dict[str, Json] = {
     "exit": {"type": "integer", "description": "Exit status; 128 + number for a signal."},
     "signal": {"type": "string"},
@@ -95,6 +102,7 @@ RUN_FACTS: dict[str, Json] = {
         "description": "Diagnostics of what was refused.",
     },
     "redactions": REDACTIONS,
+    "used": USED,
 }
 
 SESSION_OUTPUT_FACTS: dict[str, Json] = {

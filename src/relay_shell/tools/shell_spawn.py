@@ -27,7 +27,9 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
         columns=args.get("columns", 80),
         title=args.get("command") or " ".join(argv),
     )
-    return Result({"session": session.handle, "pid": session.pid}, outcome=Outcome("ok"))
+    return Result(
+        {"session": session.handle, "pid": session.pid}, outcome=Outcome(session=session.handle)
+    )
 
 
 def render(facts: Json) -> str:

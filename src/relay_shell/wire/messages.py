@@ -176,6 +176,13 @@ TABLE: dict[str, Message] = {
             "duration_ms": _int(),
             "cpu_ms": _int(False),
             "mem_peak": _int(False),
+            "io_read": _int(False),
+            "io_write": _int(False),
+            "io_reads": _int(False),
+            "io_writes": _int(False),
+            "tasks_peak": _int(False),
+            "accounting": _str(128, False),
+            "session": _str(64, False),
             "survivors": _int(False),
             "error": _str(TEXT, False),
         },
@@ -258,6 +265,34 @@ TABLE: dict[str, Message] = {
         {"call": _str(), "progress": Field((int, float), 2**53), "message": _str(TEXT)},
     ),
     "holding": Message("worker", "front", {"sessions": _int(), "outputs": _int()}),
+    # The observer's link to the broker.
+    "hello_observer": Message(
+        "observer",
+        "broker",
+        {"version": _int()},
+        {"instance": _str(), "settings": _obj()},
+        hello=True,
+    ),
+    "observed": Message(
+        "observer",
+        "broker",
+        {
+            "unit": _str(),
+            "group": _str(),
+            "execs": _list(256),
+            "total": _int(),
+            "recorded": _int(),
+            "lost": _int(),
+            "processes": _int(),
+            "ended": _BOOL,
+            "late": Field(bool, 1, False),
+        },
+        {},
+    ),
+    "observing": Message(
+        "observer", "broker", {"state": _str(16), "reason": _str(TEXT), "lost": _int()}
+    ),
+    "observer_settings": Message("broker", "observer", {"settings": _obj()}),
     # An operator's link to the broker.
     "hello_operator": Message(
         "operator",

@@ -241,6 +241,6 @@ def _ended(live: LiveCall) -> Result:
     if done is not None:
         outcome.sha256, outcome.bytes = done.sha256, done.bytes
         outcome.truncated, outcome.survivors = done.truncated, done.survivors
-        outcome.cpu_ms, outcome.mem_peak = done.cpu_ms, done.mem_peak
+        outcome.used = done.used.facts()
         outcome.exit, outcome.signal = done.exit, done.signal
     return Result(error_facts(RelayError("Cancelled", reason=reason)), True, outcome)

@@ -106,6 +106,9 @@ class Worker:
         contained = []
         if self._own_process:
             confine.undumpable()
+            if groups is not None:
+                # The domain forbids it afterwards.
+                groups.account()
             wanted = self._settings.get("worker.landlock", "require") != "off"
             if wanted and self._identity["posture"] not in UNCONFINED:
                 confine.enter(groups)

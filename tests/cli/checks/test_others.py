@@ -41,7 +41,15 @@ def test_asking_for_landlock_makes_no_ruleset():
 
 def test_the_kernel_is_looked_at_only_where_it_is_the_hosts():
     assert list(kernel.check(Host(live=False))) == []
-    assert {f.subject for f in kernel.check(Host())} == {"landlock", "cgroup", "seccomp", "pidfd"}
+    wanted = {"landlock", "cgroup", "seccomp", "pidfd", "btf"}
+    assert {f.subject for f in kernel.check(Host())} == wanted
+
+
+def test_a_kernel_without_type_information_is_a_warning(tmp_path):
+    finding = kernel.judge_types(tmp_path / "vmlinux")
+    assert finding.status == "warn" and "evidence.observe" in finding.fix
+    (tmp_path / "vmlinux").write_text("")
+    assert kernel.judge_types(tmp_path / "vmlinux").status == "ok"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 from .base import FAIL, OK, WARN, Finding, Host
 
-ACCOUNTS = ("relay-shell", "relay-shell-front", "relay-shell-broker", "relay-shell-verify")
+ACCOUNTS = (
+    "relay-shell",
+    *(f"relay-shell-{name}" for name in ("front", "broker", "observer", "verify")),
+)
 ACCESS = "relay-shell-access"
 OPERATORS = "relay-shell-operators"
 INTERNAL = "relay-shell-internal"

@@ -15,7 +15,7 @@ SOCKETS = (
     "relay-shell-operator.socket",
     "relay-shell-worker.socket",
 )
-SERVICES = ("relay-shell.service", "relay-shell-front.service")
+SERVICES = ("relay-shell.service", "relay-shell-front.service", "relay-shell-observer.service")
 
 
 class Finding(NamedTuple):

@@ -16,7 +16,7 @@ LANDLOCK_CREATE_RULESET_VERSION = 1
 SCOPED_ABI = 6
 """First ABI that scopes signals and abstract unix sockets (Linux 6.12)."""
 
-WANTED = ("memory", "pids", "cpu")
+WANTED = ("memory", "pids", "cpu", "io")
 
 
 def check(host: Host) -> Iterator[Finding]:
@@ -27,6 +27,7 @@ def check(host: Host) -> Iterator[Finding]:
     yield _cgroup(Path("/sys/fs/cgroup"))
     yield _seccomp()
     yield _pidfd()
+    yield judge_types(Path("/sys/kernel/btf/vmlinux"))
 
 
 def landlock_abi() -> int:
@@ -89,6 +90,19 @@ def _seccomp() -> Finding:
             "kernel", FAIL, "seccomp", "is not there: units run unfiltered", "another kernel"
         )
     return Finding("kernel", OK, "seccomp", ", ".join(actions))
+
+
+def judge_types(path: Path) -> Finding:
+    """Finding on the type information that the observer asks for."""
+    if os.access(path, os.R_OK):
+        return Finding("kernel", OK, "btf", "the observer can see what calls execute")
+    return Finding(
+        "kernel",
+        WARN,
+        "btf",
+        f"{path} is not there: what calls execute is not observed",
+        'a kernel with CONFIG_DEBUG_INFO_BTF, as Debian\'s; evidence.observe = "off" does without',
+    )
 
 
 def _pidfd() -> Finding:

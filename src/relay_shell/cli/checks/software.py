@@ -72,7 +72,7 @@ def _versions(host: Host) -> Iterator[Finding]:
             WARN,
             "broker",
             f"runs {running}, installed is {__version__}",
-            "systemctl restart relay-shell relay-shell-front",
+            "systemctl restart relay-shell relay-shell-front relay-shell-observer",
         )
     else:
         yield Finding("software", OK, "broker", f"runs {running}")

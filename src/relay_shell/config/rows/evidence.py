@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..setting import BROKER, KIB, MIB, Setting, choice, integer
+from ..setting import BROKER, KIB, MIB, OBSERVER, Setting, choice, integer
 
 POLICIES = ("block", "spool", "continue-and-mark")
 
@@ -86,6 +86,24 @@ ROWS: tuple[Setting, ...] = (
         (BROKER,),
         True,
         "What then. block: it is refused. continue-and-mark: it runs, and the record names it.",
+    ),
+    choice(
+        "evidence.observe",
+        ("exec", "off"),
+        (BROKER, OBSERVER),
+        True,
+        "exec: what the processes of a call execute is recorded as the kernel sees it, with the "
+        "call, by relay-shell-observer.service. A call never waits for it.",
+    ),
+    integer(
+        "evidence.observe_execs",
+        256,
+        1,
+        8192,
+        "",
+        (BROKER, OBSERVER),
+        "Executions of one call that are recorded, and of one session in a minute; the rest is "
+        "counted.",
     ),
     integer(
         "evidence.checkpoint_records",
