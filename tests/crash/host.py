@@ -144,7 +144,10 @@ class Host:
         self, *words: str, fds: list[int] | None = None, environ: dict[str, str] | None = None
     ) -> asyncio.subprocess.Process:
         with self.log.open("ab") as log:
+            # What is ended while it runs a trial leaves none of them behind.
             return await asyncio.create_subprocess_exec(
+                "setpriv",
+                "--pdeathsig=KILL",
                 sys.executable,
                 *words,
                 stdin=asyncio.subprocess.DEVNULL,
