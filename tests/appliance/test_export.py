@@ -10,6 +10,7 @@ from appliance.machine import Machine
 
 UNIT = "relay-shell-export@siem.service"
 CONF = "/etc/relay-shell/export/siem.conf"
+RECORDING = "/etc/relay-shell/relay-shell.d/50-recording.toml"
 # A receiver of octet-counted messages: each on a line of its own. It ends when it is told to, and
 # comes back on the same port.
 RECEIVER = """
@@ -83,10 +84,13 @@ def test_the_service_sends_all_of_it(appliance: Machine) -> None:
 
 def test_a_bundle_of_what_an_agent_did(appliance: Machine) -> None:
     machine = appliance
+    machine.write(RECORDING, b'[recording]\nmode = "output"\nfree_bytes = 0\n')
     with Agent(machine) as agent:
         assert agent.sh("echo one").startswith("[exit 0]")
         machine.run("relay-shell", "audit", "rotate")
-        assert agent.sh("echo two").startswith("[exit 0]")
+        session = agent.facts("shell_spawn", argv=["bash", "--norc"])["session"]
+        agent.facts("session_send", session=session, text="echo two; exit\r")
+        machine.wait(f"relay-shell replay --json {session} --check | grep -q complete", 60)
     made = machine.out(
         *(
             "relay-shell",
@@ -106,6 +110,8 @@ def test_a_bundle_of_what_an_agent_did(appliance: Machine) -> None:
     )
     assert report["status"] == 0 and report["findings"] == [], report["findings"]
     assert report["complete"] and report["manifest"]["posture"] == "scoped"
+    recordings = [name for name in report["manifest"]["members"] if name.startswith("recordings/")]
+    assert len(recordings) == 1 and f"_agent_{session}.cast" in recordings[0]
     assert report["export"]["principal"] == "unix:root"
     # The settings in the bundle are those that the broker recorded.
     assert report["manifest"]["config_sha256"]

@@ -230,15 +230,23 @@ def test_following_survives_restarts_rotation_and_an_absent_receiver(
     add(20)
     receiver = Receiver(port=port)
     until(arrived)
+    until(lambda: json.loads(state.read_text())["seq"] == writer.seq)
     process.send_signal(signal.SIGTERM)
     process.wait()
     receiver.close()
     found = numbers(got + receiver.messages)
     assert set(found) == set(range(1, writer.seq + 1))
     assert len(found) - len(set(found)) <= 4 * 256
-    assert json.loads(state.read_text())["seq"] == writer.seq
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     writer.close()
+
+
+def test_following_ends_with_its_reader(spawn: Callable[..., Any], audit: Path) -> None:
+    process = spawn("audit", "export", "--follow", "--file", str(audit))
+    assert process.stdout.readline()
+    process.stdout.close()
+    write(audit, DENY)
+    assert process.wait(60) == 141
 
 
 def test_an_anomaly_is_an_event(cli: Cli, audit: Path) -> None:

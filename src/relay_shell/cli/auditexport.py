@@ -203,6 +203,8 @@ class Exporter:
             try:
                 self._send(messages)
             except OSError as error:
+                if not self._target.returns:
+                    raise
                 self._target.close()
                 why = error.strerror or str(error)
                 if not since:

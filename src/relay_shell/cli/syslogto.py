@@ -101,6 +101,9 @@ class Target:
         OSError: not all were taken; which is not known.
     """
 
+    returns = True
+    """Whether what cannot be sent now may be sent later; not so for a pipe whose reader is gone."""
+
     def send(self, messages: Sequence[bytes]) -> None:
         """Send messages, in order."""
         raise NotImplementedError
@@ -114,7 +117,7 @@ class Lines(Target):
 
     def __init__(self, file: IO[bytes], *, durable: bool = False) -> None:
         self._file = file
-        self._durable = durable
+        self._durable = self.returns = durable
 
     def send(self, messages: Sequence[bytes]) -> None:
         self._file.write(b"".join(message + b"\n" for message in messages))
