@@ -34,7 +34,7 @@ before the answer is given, and on disk within a second. An intent that has neit
 
 UTF-8, one JSON object, no blanks, members in the order of the table below. A fact that is not known
 is absent, never null. A character that UTF-8 cannot hold is its JSON escape. A line has at most
-4 MiB.
+4 MiB. Its JSON Schema is `/usr/share/relay-shell/schema/record.json`.
 
 ## Chain
 
