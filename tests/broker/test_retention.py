@@ -9,8 +9,46 @@ from pathlib import Path
 import pytest
 
 from broker.office import office_in
-from broker.recorded import eventually
+from broker.recorded import eventually, recorded
 from relay_shell.broker import retention
+from relay_shell.shell import recorder
+from relay_shell.wire.errors import RelayError
+
+
+def test_open_recordings_have_a_bound_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AGAIN", 0.0)
+    monkeypatch.setattr(recorder, "GIVE_UP", 0.0)
+    changes = {
+        "recording__mode": "output",
+        "recording__total_bytes": 1024 * 1024,
+        "recording__free_bytes": 0,
+    }
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(120),
+            office_in(tmp_path, **changes) as office,
+            recorded(office) as worker,
+        ):
+            worker.settings["recording.wait"] = 0
+            first = await worker.spawn("/bin/bash", "-c", "seq 600000; echo all; read x")
+            await worker.saw(first, "all")
+            await eventually(office, "recording-failed")
+            with pytest.raises(RelayError, match=r"recording\.total_bytes"):
+                await worker.spawn("true")
+            (path,) = tmp_path.glob("recordings/*/*.cast")
+            assert path.stat().st_size < 2 * 1024 * 1024
+            await worker.sessions.end(first, "killed")
+            # Once it has ended it is the one that makes room.
+            (record,) = await eventually(office)
+            assert record["facts"]["missing"] and record["facts"]["dropped"]
+            last = await worker.spawn("echo", "done")
+            await eventually(office, "recording", 2)
+            assert not path.exists() and last.handle in str(list(tmp_path.glob("recordings/*/*")))
+
+    asyncio.run(run())
 
 
 def test_retention_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ class RecordingDesk:
         return recording
 
     def _create(self, recording: Recording, header: bytes) -> None:
-        self._retention.soon()
+        self._retention.begins()
         recording.file.create(header)
         try:
             statefile.write(self._kept(recording.id), recording.stored(), durable=False)
@@ -207,7 +207,7 @@ class RecordingDesk:
             raise RelayError("Busy", reason="too much is being recorded at once")
         self._pending += size
         try:
-            more = await self._do(recording.file.append, body["first"], events)
+            more = await self._do(self._append, recording.file, body["first"], events)
         except (OSError, Full, ValueError) as error:
             raise self._troubled(recording, error) from None
         finally:
@@ -219,6 +219,15 @@ class RecordingDesk:
             recording.over = True
             self._note(recording, "recording-limit", bytes=recording.file.size)
         return {"more": more}
+
+    def _append(
+        self, file: RecordingFile, first: int, events: list[tuple[float, str, str, str | None]]
+    ) -> bool:
+        self._retention.room()
+        before = file.size
+        more = file.append(first, events)
+        self._retention.wrote(file.size - before)
+        return more
 
     def _troubled(self, recording: Recording, error: Exception) -> RelayError:
         reason = str(error.strerror if isinstance(error, OSError) else error)

@@ -19,6 +19,12 @@ FIRST = 30.0
 SCAN = 60.0
 """Seconds between two looks at the directory for sessions that begin."""
 
+AGAIN = 5.0
+"""The same while there is no room."""
+
+STEP = 16 * 1024 * 1024
+"""Octets written between two looks: what open recordings may take beyond recording.total_bytes."""
+
 
 class Retention:
     """Removes recordings, and has it recorded.
@@ -41,6 +47,9 @@ class Retention:
         self._open_paths = open_paths
         self._run = run
         self._scanned = 0.0
+        self._written = 0
+        self._over = 0
+        """recording.total_bytes, where open recordings alone take more."""
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(FIRST, self._look)
 
@@ -48,10 +57,34 @@ class Retention:
         """Look no more."""
         self._timer.cancel()
 
-    def soon(self) -> None:
-        """In the thread: make room for one that begins, unless that was done a moment ago."""
-        if time.monotonic() - self._scanned > SCAN:
+    def begins(self) -> None:
+        """In the thread: make room for a recording, unless that was done a moment ago.
+
+        Raises:
+            Full: there is none.
+        """
+        self._look_after(SCAN)
+
+    def wrote(self, octets: int) -> None:
+        """In the thread: so much was written to open recordings."""
+        self._written += octets
+        if self._written > min(STEP, self._state.settings["recording.total_bytes"] // 16):
             self._make_room()
+
+    def room(self) -> None:
+        """In the thread: something is about to be written.
+
+        Raises:
+            Full: open recordings alone take more than all may.
+        """
+        if self._over:
+            self._look_after(AGAIN)
+
+    def _look_after(self, seconds: float) -> None:
+        if time.monotonic() - self._scanned > (AGAIN if self._over else seconds):
+            self._make_room()
+        if self._over:
+            raise recordings.Full(f"recording.total_bytes = {self._over} are taken")
 
     def _look(self) -> None:
         self._timer = self._loop.call_later(PERIOD, self._look)
@@ -59,7 +92,8 @@ class Retention:
 
     def _make_room(self) -> None:
         settings = self._state.settings
-        self._scanned = time.monotonic()
+        self._scanned, self._written = time.monotonic(), 0
+        total = settings["recording.total_bytes"]
         try:
             rows = recordings.stored(self._root)
         except OSError:
@@ -69,8 +103,10 @@ class Retention:
             self._open_paths(),
             time.time(),
             settings["recording.days"],
-            settings["recording.total_bytes"],
+            total,
         )
+        left = sum(row.size for row in rows) - sum(row.size for row, _ in gone)
+        self._over = total if left > total else 0
         for facts in recordings.remove(gone):
             self._loop.call_soon_threadsafe(self._removed, facts)
 

@@ -40,6 +40,9 @@ DELAY = 0.05
 RETRY = 0.5
 """Seconds between two attempts to have events written."""
 
+GIVE_UP = 30.0
+"""Seconds after a session's end in which what cannot be written is tried again."""
+
 COST = 96
 """Octets that an event takes beside its text."""
 
@@ -90,13 +93,14 @@ class Recorder:
         self._sent = 0
         """Events that the broker has written."""
         self._tail = b""
-        self._dropping = self._over = self._lost = False
+        self._dropping = self._over = self._lost = self._unwritable = False
         self._gap = 0
         self.dropped = 0
         """Octets of output that are not in the recording."""
         self.masked = 0
         """How often something typed was masked."""
         self._last: dict[str, Any] | None = None
+        self._until = float("inf")
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -181,6 +185,7 @@ class Recorder:
             self._add("o", tail)
         self._note_gap()
         self._last = {"reason": reason[:4096]}
+        self._until = self._loop.time() + GIVE_UP
         if status is not None:
             self._last["exit"] = status
         self._wake()
@@ -275,6 +280,10 @@ class Recorder:
         reply: Mapping[str, Any] | None = None
         while reply is None and not self._lost:
             reply = await self._tell("record", body)
+            if reply is None and self._unwritable and self._loop.time() > self._until:
+                # The numbers tell the broker that events are missing.
+                self.dropped += sum(len(event.data) for event in taken if event.code == "o")
+                break
         self._size -= size
         self._sent += len(taken)
         if reply is not None and not reply["more"]:
@@ -289,6 +298,7 @@ class Recorder:
             return await self._ask(name, body)
         except RelayError as error:
             if error.kind in _LATER:
+                self._unwritable = error.kind != "BrokerUnavailable"
                 await asyncio.sleep(RETRY)
                 return None
             logger.error("recording %s is lost: %s", self._ident, error.message)
