@@ -32,6 +32,10 @@ sensitive_per_minute = 0
 # with cgroup controllers: test_limits.
 GREEDY = (":(){ :|:& };:",)
 
+# What commands ask of PAM, the kernel and the service manager, and are refused: anything but a
+# message of the broker or the front, or about them.
+ASKED_FOR = r"^<\d> (?!relay-shell(?:-front|-http)?\.service: )"
+
 # Ways that the corpus of shell commands does not take, in the same terms: none may succeed.
 DIRECT = (
     "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('/run/docker.sock')\"",
@@ -119,8 +123,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 def test_nothing_of_the_changing_corpus_changes_the_machine(
     appliance: Machine, posture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # What commands ask of PAM and the kernel, and are refused.
-    appliance.expect(r"")
+    appliance.expect(ASKED_FOR)
     given = Given(appliance, posture, "readonly")
     with Batch(appliance) as agent:
         assert agent.facts("shell_exec", command="systemctl is-active cron")["enforced"]
@@ -216,7 +219,7 @@ def same(enforced: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 def test_readers_tell_the_same_enforced_as_not(
     appliance: Machine, posture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    appliance.expect(r"")
+    appliance.expect(ASKED_FOR)
     Given(appliance, posture, "open")
     every = commands("readonly")
     tools = ("shell_exec", "shell_read", "shell_exec")
