@@ -72,7 +72,7 @@ class VM(Steps):
 
     # Emulated hardware, a guest without vsock, an image without locales, stunnel4's init script.
     baseline = (
-        r"^<\d> kernel: (tsc: |amd_pstate: )",
+        r"^<\d> kernel: (tsc: |amd_pstate: |APIC calibration )",
         r"systemd-ssh-generator",
         r"systemd-sysv-generator",
         r"pam_env.*/etc/default/locale",
