@@ -2,8 +2,9 @@
 
 Within one boot the times in the file are of the monotonic clock, which nobody can set. After the
 host has restarted only the wall clock tells how long it was off; where that went backwards, no
-time has passed. A file that is damaged or missing says that nothing is known of the last hour, and
-then nothing is admitted that a limit of the last hour would have to allow.
+time has passed. A file that is damaged says that nothing is known of the last hour, and then none
+is admitted that a limit of the last hour would have to allow. One that is missing or empty is
+recorded and no more: root alone can take it away, and a host that loses power can leave it so.
 """
 
 from __future__ import annotations
@@ -56,14 +57,13 @@ class BudgetFile:
         self._timer: asyncio.TimerHandle | None = None
         self._failing = False
         self.trouble = ""
-        """Why nothing is known of the last hour."""
+        """Why nothing, or not all, is known of the last hour."""
         try:
             self._load()
         except FileNotFoundError:
             self.trouble = "" if new else f"{path} is missing"
         except statefile.StateError as error:
             self.trouble = str(error)
-        if self.trouble:
             budgets.distrust()
             self._set_aside()
         budgets.changed = self._changed
@@ -105,6 +105,8 @@ class BudgetFile:
             self._timer = asyncio.get_running_loop().call_later(DELAY, self.save)
 
     def _load(self) -> None:
+        if not os.path.getsize(self._path):
+            raise FileNotFoundError
         content = statefile.read(self._path)
         try:
             if content["version"] != 1:

@@ -162,7 +162,7 @@ class Broker:
             },
         )
         if self._budgets.trouble:
-            logger.error("%s; limits of the last hour count as reached", self._budgets.trouble)
+            logger.error("%s; what was used in the last hour is not known", self._budgets.trouble)
             state.trail.note(event="budgets", error=self._budgets.trouble)
         self._restored = writer.trouble is None
         self._worker.restore(writer.unfinished)
