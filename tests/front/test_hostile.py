@@ -382,9 +382,10 @@ def test_descriptors_run_out(tmp_path: Path) -> None:
         async with house(tmp_path) as home:
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             sock = socket.socket(socket.AF_UNIX)
-            used = len(os.listdir("/proc/self/fd"))
-            # Room for the client's end alone: accept meets EMFILE.
-            resource.setrlimit(resource.RLIMIT_NOFILE, (used - 1, hard))
+            lowest = os.dup(sock.fileno())
+            os.close(lowest)
+            # The limit is one above the highest number that may be given out: accept meets EMFILE.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
             try:
                 sock.connect(home.path)
                 await asyncio.sleep(0.05)

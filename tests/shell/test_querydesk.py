@@ -149,5 +149,13 @@ def test_what_is_no_question_runs_confined_where_it_can(names: Path) -> None:
     path = f"PATH={names}:{inside}:$PATH"
     assert ask(names, f"{path}; ss -tlnp").stdout == "outside -tlnp\n"
     assert ask(names, f"{path}; ss -K dst 192.0.2.1").stdout == "inside -K dst 192.0.2.1\n"
+    (names / "systemd-analyze").symlink_to(SHIM)
+    for name in ("systemctl", "systemd-analyze"):
+        (inside / name).write_text("#!/bin/sh\necho inside $*\n")
+        (inside / name).chmod(0o755)
+    assert ask(names, f"{path}; systemctl --user stop x").stdout == "inside --user stop x\n"
+    verify = ask(names, f"{path}; systemd-analyze verify x.service")
+    assert verify.stdout == "inside verify x.service\n"
+    assert ask(names, f"{path}; systemd-analyze set-log-level debug").returncode == 77
     refused = ask(names, f"{path}; systemctl stop x")
     assert (refused.returncode, refused.stdout) == (77, "")

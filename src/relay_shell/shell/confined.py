@@ -20,6 +20,9 @@ from .spawn import KEPT, find_program, spawn
 READERS = ("relay-shell-reader", "nobody")
 """Accounts for a root worker's enforced commands; the package creates the first."""
 
+APT = "/usr/lib/relay-shell/apt-readonly.conf"
+"""Settings by which apt(8) tells a root worker's reader what it tells root (apt.conf(5))."""
+
 _REFUSALS = tuple(
     os.strerror(number)
     for number in (errno.EPERM, errno.EACCES, errno.EROFS, errno.EAFNOSUPPORT, errno.ENOSYS)
@@ -79,6 +82,8 @@ class Confined:
         """
         given = {name: value for name, value in env.items() if name != "TMPDIR"}
         made = {**readonly.environment(self.scratch), **given}
+        if os.geteuid() == 0 and os.path.exists(APT):
+            made.setdefault("APT_CONFIG", APT)
         names = directory()
         if names is not None:
             made["PATH"] = f"{names}:{made['PATH']}"

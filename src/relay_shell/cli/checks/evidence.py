@@ -192,7 +192,7 @@ def judge_verified(status: dict[str, object], now: float | None = None) -> Findi
     if not isinstance(found, dict):
         if isinstance(since, (int, float)) and now - since > OVERDUE:
             return Finding("evidence", WARN, "verification", "never ran", late)
-        return Finding("evidence", SKIP, "verification", "has not run yet")
+        return Finding("evidence", OK, "verification", "has not run yet")
     good, text = verification(found)
     if not good:
         return Finding("evidence", FAIL, "verification", text, "relay-shell audit verify")
