@@ -166,6 +166,12 @@ def in_use(directory: Path) -> bool:
 
 def remove(directory: Path) -> None:
     if directory.exists():
+        # A build that was killed leaves the mounts that it made in there, /proc among them.
+        text = Path("/proc/self/mountinfo").read_text()
+        mounted = [Path(line.split()[4]) for line in text.splitlines()]
+        for place in reversed(mounted):
+            if place.is_relative_to(directory.resolve()):
+                subprocess.run(["umount", place], check=True)
         subprocess.run(["chattr", "-R", "-f", "-i", "-a", directory], check=False)
         shutil.rmtree(directory)
 
