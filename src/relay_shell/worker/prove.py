@@ -6,7 +6,6 @@ worker. It enters the domain that a worker enters, makes every attempt, and prin
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -169,7 +168,7 @@ def prove(posture: str, environ: Mapping[str, str]) -> dict[str, Any]:
         RelayError: the domain cannot be entered.
     """
     groups = Groups.find()
-    neighbour = _neighbour()
+    neighbour, lifeline = _neighbour()
     try:
         confine.undumpable()
         if posture not in UNCONFINED:
@@ -195,31 +194,25 @@ def prove(posture: str, environ: Mapping[str, str]) -> dict[str, Any]:
                 }
             )
     finally:
-        _end(neighbour)
+        # Not by a signal: the domain refuses it, as it should.
+        os.close(lifeline)
+        os.waitpid(neighbour, 0)
     return {"posture": posture, "uid": os.getuid(), "claims": rows}
 
 
-def _neighbour() -> int:
-    """A process of the same account that stays outside of the domain; it ends with this one."""
-    reader, _ = lifeline = os.pipe()
+def _neighbour() -> tuple[int, int]:
+    """A process of the same account that stays outside of the domain, and what keeps it alive.
+
+    It ends with this process, or when the descriptor is closed.
+    """
+    reader, lifeline = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(lifeline[1])
+        os.close(lifeline)
         os.read(reader, 1)
         os._exit(0)
     os.close(reader)
-    _lifelines[child] = lifeline[1]
-    return child
-
-
-_lifelines: dict[int, int] = {}
-
-
-def _end(child: int) -> None:
-    # Not by a signal: the domain refuses it, as it should.
-    os.close(_lifelines.pop(child))
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
+    return child, lifeline
 
 
 def main(argv: list[str] | None = None) -> int:
