@@ -1,4 +1,4 @@
-"""The broker: its parts put together, and the links that it serves."""
+"""The broker: its parts put together, and its life from the first record to the last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from ..evidence.pulse import Pulse
 from ..evidence.writer import Writer
 from ..policy.access import FILE, AccessRules
 from ..wire.errors import RelayError
-from ..wire.link import Link, NoticeHandler, RequestHandler
-from ..wire.messages import LARGE
 from .admission import Admission
 from .authority import Authority, identities
 from .budgetfile import FILE as BUDGETS
@@ -25,13 +22,12 @@ from .budgetfile import BudgetFile
 from .floods import Floods
 from .freeze import Freezer
 from .front_desk import FrontDesk
-from .handshake import HELLO, Origin, Pending, answer, role_of
 from .history import History
 from .judge import Judge, redactor
 from .keys import signer
+from .listeners import Desk, Listeners
 from .observer_desk import ObserverDesk
 from .operator import Operators
-from .peer import PeerError
 from .principals import Accounts
 from .recording_desk import RecordingDesk
 from .state import State
@@ -48,22 +44,10 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..evidence.journal import Journal
     from ..policy.access import Who
+    from ..wire.link import Link
+    from .handshake import Origin
 
 logger = logging.getLogger(__name__)
-
-FRAMES = {"front": 1 << 20, "worker": LARGE, "observer": 1 << 20, "operator": 64 * 1024}
-"""Octets of the largest frame that each role has reason to send: half a frame waits in memory.
-A worker passes on arguments, whose numbers grow up to fourfold (1e15) when written anew."""
-
-STRANGERS = 8
-"""Peers that can be neither front nor worker, and are heard for a second to be told so."""
-
-FRONTS = 4
-OBSERVERS = 2
-OPERATOR_LINKS = 32
-
-_ACCEPTS = 16
-"""Connections accepted in one turn of the loop."""
 
 
 class Broker:
@@ -138,12 +122,17 @@ class Broker:
         self._front = FrontDesk(self.state, self._authority, local=local)
         self._operators = Operators(self.state, self._worker, self._history)
         self._observer = ObserverDesk(self.state, local=local)
-        self._pending = Pending()
-        self._strangers = Pending(STRANGERS, 1.0)
-        self._greetings: dict[Link, asyncio.Event] = {}
-        """The open links, and whether each has said hello."""
-        self._listeners: list[socket.socket] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.listeners = Listeners(
+            self.state,
+            {
+                "front": Desk(self._front.requests, self._front.notices, self._front.lost),
+                "worker": Desk(self._worker.requests, self._worker.notices, self._worker.lost),
+                "observer": Desk(
+                    self._observer.requests, self._observer.notices, self._observer.lost
+                ),
+                "operator": Desk(self._operators.requests, {}),
+            },
+        )
         self._restored = False
         self._start()
 
@@ -192,170 +181,13 @@ class Broker:
                 )
         self.state.changed()
 
-    # ---- links ---------------------------------------------------------------------------
-
     def listen(self, sock: socket.socket, listener: str) -> None:
         """Accept links of a listening SOCK_SEQPACKET socket, named broker or operator."""
-        sock.setblocking(False)
-        self._listeners.append(sock)
-        asyncio.get_running_loop().add_reader(sock, self._accept, sock, listener)
+        self.listeners.listen(sock, listener)
 
-    def _accept(self, listening: socket.socket, listener: str) -> None:
-        for _ in range(_ACCEPTS):
-            try:
-                sock, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionError):
-                return
-            except OSError as error:
-                # Out of descriptors: what waits is served when some are free.
-                logger.error("cannot accept at %s: %s", listener, error.strerror)
-                self._rest(listening, listener)
-                return
-            try:
-                origin = Origin.of(sock, listener)
-            except PeerError:
-                sock.close()
-                continue
-            self._begin(sock, origin)
-
-    def _rest(self, listening: socket.socket, listener: str) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listening)
-
-        def resume() -> None:
-            if not self.state.closing:
-                loop.add_reader(listening, self._accept, listening, listener)
-
-        loop.call_later(0.5, resume)
-
-    def _begin(self, sock: socket.socket, origin: Origin) -> None:
-        # The commands of an agent have the account of their worker and reach this socket: they
-        # must not take the places of the workers themselves.
-        stranger = origin.listener == "broker" and not self.state.accounts.ours(origin.peer)
-        places = self._strangers if stranger else self._pending
-        try:
-            places.take(origin.peer.uid)
-        except RelayError as error:
-            self._turn_away(origin, error.message)
-            sock.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._admit(sock, origin, places))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _admit(self, sock: socket.socket, origin: Origin, places: Pending) -> None:
-        try:
-            link = await self.serve(sock, origin, places.patience)
-            greeting = self._greetings[link]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(places.patience):
-                    await greeting.wait()
-            if not greeting.is_set():
-                link.close("no hello was accepted")
-        except RelayError as error:
-            self._turn_away(origin, error.message)
-            answer(sock, error)
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        finally:
-            places.leave(origin.peer.uid)
-
-    def _turn_away(self, origin: Origin, reason: str) -> None:
-        peer = origin.peer
-        self.state.refused += 1
-        self.state.floods.record(
-            f"{origin.listener} uid {peer.uid}",
-            event="refused",
-            what=origin.listener,
-            uid=peer.uid,
-            pid=peer.pid,
-            loginuid=peer.loginuid,
-            unit=peer.unit or None,
-            error=reason,
-        )
-
-    async def serve(self, sock: socket.socket, origin: Origin, patience: float = HELLO) -> Link:
-        """Serve one connected socket; the role follows from its hello and the kernel's facts.
-
-        Args:
-            patience: seconds to wait for the hello.
-
-        Raises:
-            RelayError: PermissionDenied, Busy or Protocol; the socket stays open.
-        """
-        sock.setblocking(False)
-        role = await role_of(sock, patience)
-        peer, state, local = origin.peer, self.state, origin.listener == "local"
-        if role == "operator":
-            if origin.listener not in ("operator", "local"):
-                raise RelayError("Protocol", reason="operators have a socket of their own")
-            user = await asyncio.to_thread(state.accounts.operator_peer, peer)
-            self._room(role, OPERATOR_LINKS)
-            link = self._link(sock, role, self._operators.requests, {})
-            link.context = (peer, user)
-            return link
-        if origin.listener not in ("broker", "local"):
-            raise RelayError("Protocol", reason=f"a {role} does not belong on this socket")
-        if role == "observer":
-            state.accounts.observer_peer(peer)
-            self._room(role, OBSERVERS)
-            return self._link(sock, role, self._observer.requests, self._observer.notices)
-        if role == "front":
-            if not local:
-                state.accounts.front_peer(peer)
-            self._room(role, FRONTS)
-            return self._link(sock, role, self._front.requests, self._front.notices)
-        state.accounts.worker_peer(peer)
-        self._room(role, 2 * state.settings["limits.connections"])
-        link = self._link(sock, role, self._worker.requests, self._worker.notices)
-        link.context = peer
-        return link
-
-    def _room(self, role: str, most: int) -> None:
-        if sum(1 for link in self._greetings if link.peer == role) >= most:
-            raise RelayError("Busy", reason=f"{most} {role} links are open")
-
-    def _link(
-        self,
-        sock: socket.socket,
-        role: str,
-        requests: Mapping[str, RequestHandler],
-        notices: Mapping[str, NoticeHandler],
-    ) -> Link:
-        greeting = asyncio.Event()
-        name = f"hello_{role}"
-        hello = requests[name]
-
-        async def greet(link: Link, body: dict[str, Any], fds: list[int]) -> Mapping[str, Any]:
-            answer = hello(link, body, fds)
-            reply = await answer if isinstance(answer, Awaitable) else answer
-            greeting.set()
-            return reply
-
-        link = Link(
-            sock,
-            "broker",
-            role,
-            requests={**requests, name: greet},
-            notices=notices,
-            on_close=self._closed,
-            limit=FRAMES[role],
-        )
-        self._greetings[link] = greeting
-        return link
-
-    def _closed(self, link: Link, reason: str) -> None:
-        greeting = self._greetings.pop(link, None)
-        if greeting is not None:
-            greeting.set()
-        if link.peer == "front":
-            self._front.lost(link)
-        elif link.peer == "worker":
-            self._worker.lost(link)
-        elif link.peer == "observer":
-            self._observer.lost(link)
+    async def serve(self, sock: socket.socket, origin: Origin) -> Link:
+        """Serve one connected socket; see `Listeners.serve`."""
+        return await self.listeners.serve(sock, origin)
 
     # ---- reload, end ---------------------------------------------------------------------
 
@@ -425,8 +257,8 @@ class Broker:
         state = self.state
         for worker in state.workers:
             self._authority.tell(worker)
-        for link in list(self._greetings):
-            if link.peer == "front" and link.greeted:
+        for link in self.listeners.of("front"):
+            if link.greeted:
                 with contextlib.suppress(RelayError):
                     link.notify("front_settings", {"settings": state.settings.subset("front")})
         self._observer.tell()
@@ -445,18 +277,12 @@ class Broker:
                 self._worker.gone(worker, "the program ended")
         state.closing = True
         loop = asyncio.get_running_loop()
-        for sock in self._listeners:
-            loop.remove_reader(sock)
-            sock.close()
-        for task in list(self._tasks):
-            task.cancel()
-        for link in list(self._greetings):
-            link.close("the broker stops")
+        self.listeners.stop()
         for worker in state.workers:
             if worker.pidfd >= 0:
                 loop.remove_reader(worker.pidfd)
         # Handlers that were admitting calls finish or fail here, while there is a record.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.listeners.stopped()
         await state.remote.close()
         await asyncio.sleep(0)
         self._admission.close()
