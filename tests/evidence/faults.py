@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from relay_shell.broker.trail import Trail
+from relay_shell.evidence import outage as outage_module
 from relay_shell.evidence import pulse as pulse_module
-from relay_shell.evidence import writer as writer_module
 from relay_shell.evidence.errors import EvidenceError
 from relay_shell.evidence.pulse import Pulse
 from relay_shell.evidence.reader import iter_records
@@ -184,7 +184,7 @@ async def attribute_immutable(disk: Path) -> None:
 
 async def attribute_lost(disk: Path) -> None:
     """chattr -a on a file that had it; and then on one that is written to all the same."""
-    pulse_module.WATCH = writer_module.RETRY = 0.2
+    pulse_module.WATCH = outage_module.RETRY = 0.2
     states: list[str] = []
     path = disk / "audit.jsonl"
     path.touch(0o640)

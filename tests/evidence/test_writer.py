@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -349,39 +348,6 @@ def test_a_file_put_in_its_place_is_named(path, facts) -> None:
     events = [record["event"] for record in iter_records(path)]
     assert events == ["intent", "torn", "rotate", "intent"]
     assert verify_chain(path).whole
-
-
-def test_a_deleted_file_refuses_until_there_is_one_again(tmp_path, facts) -> None:
-    directory = tmp_path / "log"
-    directory.mkdir()
-    path = directory / "audit.jsonl"
-    writer = Writer(path)
-    writer.append_now(facts("k-1"))
-    shutil.rmtree(directory)
-    for _ in range(3):
-        with pytest.raises(EvidenceError) as caught:
-            writer.append_now(facts("k-2"))
-        assert caught.value.cause == "lost"
-    directory.mkdir()
-    assert writer.append_now(facts("k-3"))["seq"] == 4
-    writer.close()
-    # The first record went with its file, and the verifier says so.
-    assert [r["event"] for r in iter_records(path)] == ["rotate", "recovered", "intent"]
-    assert kinds(path) == ["head"]
-
-
-def test_a_file_that_others_can_write_is_not_switched_to(path, facts) -> None:
-    writer = Writer(path)
-    path.rename(path.with_suffix(".jsonl.1"))
-    path.touch()
-    path.chmod(0o666)
-    with pytest.raises(EvidenceError) as caught:
-        writer.append_now(facts("k-1"))
-    assert caught.value.cause == "untrusted"
-    path.chmod(0o640)
-    writer.append_now(facts("k-2"))
-    writer.close()
-    assert not kinds(path)
 
 
 def test_a_directory_that_cannot_be_listed_is_said(tmp_path, facts) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from .errors import EvidenceError
 from .signing import KeyFault, Signer
 
 
@@ -36,9 +38,34 @@ class Seals:
         """Whether so many records were written since the last that the next is due."""
         return seq - self._last >= self.every and not self.busy
 
-    def facts(self, seq: int, chain: str) -> dict[str, Any] | None:
-        """Those of a checkpoint over all up to this record; None if nothing is new, or the key
-        cannot be used."""
+    def put(
+        self,
+        what: str,
+        seq: int,
+        chain: str,
+        write: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> bool:
+        """Write a checkpoint over all up to this record, if it can be; whether it was written.
+
+        Args:
+            what: what it is due to.
+            write: writes a record and returns it, or raises EvidenceError.
+        """
+        facts = self._facts(seq, chain)
+        if facts is None:
+            return False
+        self.busy = True
+        try:
+            record = write({"event": "checkpoint", "what": what, "facts": facts})
+        except EvidenceError:
+            return False
+        finally:
+            self.busy = False
+        self._last, self._covered = record["seq"], record["seq"] - 1
+        return True
+
+    def _facts(self, seq: int, chain: str) -> dict[str, Any] | None:
+        """None if nothing is new, or the key cannot be used."""
         if self.signer is None or seq == self._last:
             return None
         try:
@@ -49,10 +76,6 @@ class Seals:
             return None
         self.fault = ""
         return facts
-
-    def written(self, seq: int) -> None:
-        """The checkpoint of this number was written."""
-        self._last, self._covered = seq, seq - 1
 
     def status(self, seq: int) -> dict[str, Any]:
         """Figures for `relay-shell status`."""

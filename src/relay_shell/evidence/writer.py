@@ -3,7 +3,6 @@ whatever else waits."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
@@ -18,14 +17,12 @@ from .errors import EvidenceError
 from .fence import Fence
 from .journal import Journal
 from .moment import boot_id, now
+from .outage import Outage
 from .record import GENESIS, MAX_LINE, VERSION, check
 from .seals import Seals
 from .signing import Signer
-from .sync import GroupSync, running_loop
+from .sync import GroupSync
 from .unfinished import unfinished
-
-RETRY = 3.0
-"""Seconds between attempts to write again after a failure, besides each new call's own."""
 
 Record = dict[str, Any]
 
@@ -68,16 +65,12 @@ class Writer:
         self._file: Active | None = None
         self._seq, self._head = 0, GENESIS
         self._boot_id = boot_id()
-        self.trouble: EvidenceError | None = None
+        self._outage = Outage(self._told, self._recover)
         self.unfinished: list[Record] = []
         """Intents that an earlier writer left without outcome; known once the file is open."""
-        self._since = ""
-        self._refused = 0
-        self._doubtful = 0
         self._records = self._bytes = self._torn = self._rotations = 0
         self._events: dict[str, int] = {}
         self._closed = False
-        self._retry: asyncio.TimerHandle | None = None
         self.fence = Fence(self.path)
         self._sync = GroupSync(lambda: self._file.fd if self._file else None, self._unsynced)
         try:
@@ -86,7 +79,12 @@ class Writer:
             if error.cause == "locked":
                 self._sync.stop()
                 raise
-            self._fail(error)
+            self._outage.refuse(error)
+
+    @property
+    def trouble(self) -> EvidenceError | None:
+        """What keeps it from writing; None if nothing does."""
+        return self._outage.error
 
     # ---- appending -----------------------------------------------------------------------
 
@@ -141,7 +139,7 @@ class Writer:
         except EvidenceError as error:
             if error.cause == "too_large":
                 raise
-            raise self._fail(error) from None
+            raise self._outage.refuse(error) from None
 
     def _write(self, facts: Mapping[str, Any], lead: bytes = b"") -> Record:
         file = self._file
@@ -193,17 +191,8 @@ class Writer:
             self._sealed("rotate", self._write)
 
     def _sealed(self, what: str, write: Callable[[Record], Record]) -> bool:
-        facts = self.seals.facts(self._seq, self._head)
-        if facts is None:
+        if not self.seals.put(what, self._seq, self._head, write):
             return False
-        self.seals.busy = True
-        try:
-            write({"event": "checkpoint", "what": what, "facts": facts})
-        except EvidenceError:
-            return False
-        finally:
-            self.seals.busy = False
-        self.seals.written(self._seq)
         self._sync.soon()
         return True
 
@@ -263,7 +252,7 @@ class Writer:
             finally:
                 self._sync.retire(old)
         except EvidenceError as error:
-            raise self._fail(error) from None
+            raise self._outage.refuse(error) from None
         self._rotations += 1
         seam: Record = {"event": "rotate", "detail": str(self.path)}
         if removed:
@@ -293,26 +282,20 @@ class Writer:
 
     # ---- trouble -------------------------------------------------------------------------
 
+    def _told(self, trouble: EvidenceError | None) -> None:
+        if trouble is not None and self.journal is not None:
+            since = self._outage.since
+            self.journal.send({"event": "trouble", "error": trouble.message, "ts": since})
+        if self._on_state is not None:
+            self._on_state(trouble)
+
     def _unsynced(self, error: OSError) -> EvidenceError:
         self._doubt()
-        return self._fail(EvidenceError.of(error, self.path))
+        return self._outage.refuse(EvidenceError.of(error, self.path))
 
     def _doubt(self) -> None:
         # fsync(2) reports a lost write once; what was written since the last success is in doubt.
-        self._doubtful = self._doubtful or self._sync.durable + 1
-
-    def _fail(self, error: EvidenceError) -> EvidenceError:
-        self._refused += 1
-        first = not self._since
-        self.trouble = error
-        if first:
-            self._since = now()
-            if self.journal is not None:
-                self.journal.send({"event": "trouble", "error": error.message, "ts": self._since})
-            if self._on_state is not None:
-                self._on_state(error)
-        self._retry_soon()
-        return error
+        self._outage.doubt(self._sync.durable + 1)
 
     def _recover(self) -> None:
         """Try to write again.
@@ -322,11 +305,7 @@ class Writer:
         """
         if self._closed:
             raise EvidenceError("closed")
-        facts: Record = {"since": self._since, "refused": self._refused}
-        if self._doubtful:
-            facts["doubtful"] = [self._doubtful, self._sync.written]
-        was, self.trouble = self.trouble, None
-        assert was is not None
+        was, facts = self._outage.leave(self._sync.written)
         try:
             if self._file is None:
                 self._open()
@@ -339,28 +318,10 @@ class Writer:
                 self._doubt()
                 error = EvidenceError.of(error, self.path)
                 self._sync.fail(error)
-            self.trouble, self._refused = error, int(facts["refused"]) + 1
-            self._retry_soon()
+            self._outage.go_on(error, int(facts["refused"]) + 1)
             raise error from None
-        self._since, self._refused, self._doubtful = "", 0, 0
         self._sync.durable = self._sync.written
-        if self._on_state is not None:
-            self._on_state(None)
-
-    def _retry_soon(self) -> None:
-        if self._retry is None and not self._closed:
-            loop = running_loop()
-            if loop is not None:
-                self._retry = loop.call_later(RETRY, self._retry_due)
-
-    def _retry_due(self) -> None:
-        self._retry = None
-        if self.trouble is not None and not self._closed:
-            try:
-                self._recover()
-            except EvidenceError:
-                # Nobody's call was refused by this attempt.
-                self._refused -= 1
+        self._outage.over()
 
     # ---- the rest ------------------------------------------------------------------------
 
@@ -393,9 +354,7 @@ class Writer:
             "rotations": self._rotations,
             "torn": self._torn,
         }
-        if self.trouble:
-            facts |= {"trouble": self.trouble.message, "since": self._since}
-            facts["refused"] = self._refused
+        facts |= self._outage.status()
         facts["degraded"] = ["attribute"] if self.fence.since else []
         if self._file is not None:
             facts["append_only"] = self._file.append_only()
@@ -416,8 +375,6 @@ class Writer:
             return
         self.checkpoint("stop")
         self._closed = True
-        if self._retry is not None:
-            self._retry.cancel()
         self._sync.stop()
         failure: EvidenceError | None = None
         if self._file is not None:
@@ -429,7 +386,7 @@ class Writer:
             self._file.close()
             self._file = None
         self._sync.release(failure)
-        self.trouble = self.trouble or EvidenceError("closed")
+        self._outage.close()
         if self.journal is not None:
             self.journal.close()
         if failure is not None:
