@@ -186,3 +186,9 @@ def test_own_tool_arguments_are_no_secrets() -> None:
 def test_own_rules_only() -> None:
     rules = [rule for rule in default().rules if rule.name == "github-pat"]
     assert Redactor(rules).text(f"{PAT} password=x1").text == "[REDACTED:github-pat] password=x1"
+
+
+@pytest.mark.parametrize("after", ["", "\n", "\nnext\n", " # said so\n", "; id\n"])
+def test_a_rule_that_asks_for_the_end_of_a_word_takes_the_end_of_a_line(after: str) -> None:
+    text = "echo Xy7hunter22 | sudo -S ls"
+    assert "Xy7hunter22" not in default().text(text + after).text

@@ -145,3 +145,27 @@ def test_structure_is_never_hidden(text: str) -> None:
 def test_twice_is_once(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo reboot | sudo -S sh",
+        "echo reboot | su - root",
+        "echo reboot | openssl dgst -sha256",
+        "echo reboot | gpg -c -o F",
+        "smbclient //host/share <<< reboot",
+        "yes | apt install F",
+        "vault login -method=oidc",
+        "openssl passwd -6 -stdin",
+        "curl --cert client.pem https://example.org",
+        "bw unlock --check",
+        "kinit admin",
+        "smbpasswd -a bob",
+        "keyctl show @u",
+        "az vm list --value F",
+        "gh issue create --body F",
+    ],
+)
+def test_words_that_are_no_secrets_stay(command: str) -> None:
+    assert redact(command) == command
