@@ -14,10 +14,11 @@ import pytest
 from relay_shell.shell import confine
 from relay_shell.shell.cgroup import Groups
 from relay_shell.shell.children import Children
+from relay_shell.shell.completed import Completed
 from relay_shell.shell.confined import Enforcer
 from relay_shell.shell.environment import Account
 from relay_shell.shell.outputs import OutputStore
-from relay_shell.shell.run import Completed, Shell
+from relay_shell.shell.run import Shell
 from relay_shell.shell.sessions import SessionTable
 
 

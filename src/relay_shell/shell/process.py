@@ -110,18 +110,20 @@ def start(
     keep: int = -1,
     terminal: str | None = None,
     confined: Confined | None = None,
+    program: str | None = None,
     on_exit: Callable[[], None],
 ) -> Process:
     """Start a program in a group of its own, or in none where the kernel or the unit has none.
 
     Args:
+        program: as in `shell.spawn.spawn`; not for a confined one.
         confined: starts the program in place of `spawn`; taken over, also on failure.
 
     Raises:
         RelayError: as `shell.spawn.spawn`; kind Enforcement, if it cannot be confined.
     """
     launch = partial(
-        spawn if confined is None else confined.start,
+        partial(spawn, program=program) if confined is None else confined.start,
         argv,
         env=env,
         cwd=cwd,

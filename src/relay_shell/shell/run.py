@@ -7,15 +7,19 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
+from ..wire.errors import RelayError
 from . import environment
 from .capture import Capture
 from .children import Children
+from .completed import Completed
 from .confined import Confined, Enforcer, refusals
+from .direct import Program, direct
 from .memfile import anonymous, readable
 from .outputs import OutputStore, Spill
-from .process import Process, Status, start
+from .process import Process, start
 from .redaction import Redaction, merged
 from .spawn import KEPT
 from .stream import Stream
@@ -48,56 +52,6 @@ class Caller(Protocol):
     def progress(self, message: str) -> None: ...
 
 
-class Completed:
-    """How a command ended; times are milliseconds, sizes bytes.
-
-    `sha256` is that of the stream if only one carried anything, else that of both digests, raw,
-    standard output's first. `output` is the handle under which more than was shown is kept.
-    `used` is what all its processes used.
-    `refused` is set for an enforced command: its diagnostics that tell of a refused change.
-    `timeout` is set to the seconds after which the command was killed. `killed` counts background
-    processes that ended with it, `survivors` those that did not. `redactions` counts the secrets
-    hidden in the whole output, by rule; None where nothing was looked for.
-    """
-
-    __slots__ = (
-        "bytes",
-        "duration_ms",
-        "exit",
-        "killed",
-        "output",
-        "redactions",
-        "refused",
-        "sha256",
-        "signal",
-        "signal_number",
-        "stderr",
-        "stdout",
-        "survivors",
-        "timeout",
-        "truncated",
-        "used",
-    )
-
-    def __init__(self, status: Status, ended: Ended, duration_ms: int) -> None:
-        self.exit = status.exit
-        self.signal = status.signal
-        self.signal_number = status.signal_number
-        self.used = status.used
-        self.killed = ended.killed
-        self.survivors = ended.survivors
-        self.duration_ms = duration_ms
-        self.stdout = ""
-        self.stderr = ""
-        self.bytes = 0
-        self.sha256 = ""
-        self.truncated = False
-        self.output: str | None = None
-        self.timeout: float | None = None
-        self.refused: list[str] | None = None
-        self.redactions: dict[str, int] | None = None
-
-
 class Shell:
     """Runs commands for a worker."""
 
@@ -126,6 +80,7 @@ class Shell:
         argv: Sequence[str],
         *,
         call: Caller,
+        command: str | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
@@ -140,6 +95,9 @@ class Shell:
         The call ends with its main process: what it left in the background may write for `DRAIN`
         seconds if it holds the output open, and is then killed. A cancelled run kills the whole
         tree before it returns.
+
+        Args:
+            command: what `argv`, a shell's, is to run; a plain one starts its program instead.
 
         Raises:
             RelayError: kinds Spawn, InvalidArguments, Enforcement and, if output cannot be redacted
@@ -158,11 +116,16 @@ class Shell:
             source = self._null
             if stdin:
                 opened.append(source := readable(stdin, self._account.tmp))
+            confined = self._enforcer.confine(call.enforcement)
+            program = None
+            if command is not None and confined is None:
+                program = direct(words[0], command, variables, directory)
             running.start(
                 f"call-{call.id}",
                 words,
                 self._children,
-                self._enforcer.confine(call.enforcement),
+                confined,
+                program,
                 env=variables,
                 cwd=directory,
                 stdin=source,
@@ -226,6 +189,7 @@ class _Running:
         argv: Sequence[str],
         children: Children,
         confined: Confined | None,
+        program: Program | None,
         *,
         env: Mapping[str, str],
         cwd: str,
@@ -233,13 +197,12 @@ class _Running:
         keep: int,
         timeout: float,
     ) -> None:
-        """Start the command; its time runs from here on."""
+        """Start `program`, or else `argv`; its time runs from here on."""
         self._enforced = confined is not None
-        self._process = start(
+        launch = partial(
+            start,
             owner,
-            argv,
-            children,
-            env=env,
+            children=children,
             cwd=cwd,
             stdin=stdin,
             stdout=self._out.sink,
@@ -248,6 +211,12 @@ class _Running:
             confined=confined,
             on_exit=self._ended,
         )
+        if program is not None:
+            # Nothing ran if it fails; the shell then says why, in its own words.
+            with contextlib.suppress(RelayError):
+                self._process = launch(program.argv, env=program.env, program=program.path)
+        if self._process is None:
+            self._process = launch(argv, env=env)
         for stream in self._streams():
             stream.begin()
         self._timeout = timeout

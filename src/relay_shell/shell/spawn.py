@@ -117,6 +117,7 @@ def spawn(
     keep: Sequence[int] = (),
     terminal: str | None = None,
     cgroup: int | None = None,
+    program: str | None = None,
 ) -> int:
     """Start a program as leader of a new session and return its pid.
 
@@ -128,6 +129,7 @@ def spawn(
         terminal: path of a pty's slave; it becomes the controlling terminal and the three
             standard streams (opened by a session leader without one, termios(3)).
         cgroup: descriptor of a cgroup2 directory in which the program starts.
+        program: path of the program; without it, argv[0] is found in PATH.
 
     Raises:
         RelayError: kind Spawn, with what the kernel said; kind InvalidArguments, for text that
@@ -135,7 +137,8 @@ def spawn(
         CgroupUnsupported: `cgroup` was given and cannot be used; nothing was started.
     """
     directory = octets(cwd)
-    program = find_program(argv[0], env.get("PATH", ""), cwd)
+    if program is None:
+        program = find_program(argv[0], env.get("PATH", ""), cwd)
     pid = ctypes.c_int(0)
     actions = ctypes.create_string_buffer(_ACTIONS)
     attributes = _PLAIN

@@ -116,7 +116,7 @@ class Call(Protocol):
     listening: bool
     """Whether the client asked for progress."""
     partial: Any
-    """What a cancelled run had produced (relay_shell.shell.run.Completed), for the record."""
+    """What a cancelled run had produced (relay_shell.shell.completed.Completed), for the record."""
     services: Services
 
     def progress(self, message: str) -> None:

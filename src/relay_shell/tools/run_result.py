@@ -9,7 +9,7 @@ from . import text
 from .base import Json, Outcome, Result
 
 if TYPE_CHECKING:
-    from ..shell.run import Completed
+    from ..shell.completed import Completed
 
 
 ASK_FOR_MORE = (

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ..shell.completed import Completed
     from ..shell.outputs import OutputStore
-    from ..shell.run import Caller, Completed
+    from ..shell.run import Caller
     from ..shell.sessions import SessionTable
 
 
@@ -19,6 +20,7 @@ class Shell(Protocol):
         argv: Sequence[str],
         *,
         call: Caller,
+        command: str | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",

@@ -15,6 +15,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
     done = await call.services.shell.run(
         command_of(args, call.services.settings),
         call=call,
+        command=args.get("command"),
         **options_of(args, call.services.settings),
     )
     return run_result.result(done)
