@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import os
 import socket
 import subprocess
@@ -96,6 +97,33 @@ def test_watchdog_interval(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert notify.watchdog_interval() == seconds
+
+
+def test_a_turning_loop_keeps_the_watchdog_quiet(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        notify.keep_alive(loop)
+        manager.setblocking(False)
+        return [await loop.sock_recv(manager, 4096) for _ in range(3)]
+
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    assert asyncio.run(main()) == [b"WATCHDOG=1"] * 3
+
+
+def test_without_a_watchdog_nothing_is_sent(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        notify.keep_alive(asyncio.get_running_loop())
+
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    asyncio.run(main())
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
 
 
 LISTENER = """

@@ -50,7 +50,6 @@ class Service:
         self._reloading: asyncio.Task[None] | None = None
         self._told = ""
         self._due: asyncio.TimerHandle | None = None
-        self._watchdog: asyncio.TimerHandle | None = None
 
     async def run(self, listeners: Sequence[tuple[str, socket.socket]]) -> None:
         """Serve until told to stop."""
@@ -61,7 +60,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup)
-        self._ping()
+        notify.keep_alive(self._loop)
         self._told = broker.state.summary()
         notify.ready(self._told)
         await self._stopped.wait()
@@ -71,9 +70,8 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reloading
         await broker.close(self._reason)
-        for timer in (self._due, self._watchdog):
-            if timer is not None:
-                timer.cancel()
+        if self._due is not None:
+            self._due.cancel()
 
     def _stop(self, name: str) -> None:
         self._reason = self._reason or name
@@ -145,9 +143,3 @@ class Service:
             self._told = text
         if len(self._broker.state.calls):
             self._due = self._loop.call_later(TICK, self._tell)
-
-    def _ping(self) -> None:
-        interval = notify.watchdog_interval()
-        if interval:
-            notify.watchdog()
-            self._watchdog = self._loop.call_later(interval, self._ping)

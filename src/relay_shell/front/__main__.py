@@ -135,8 +135,8 @@ async def _run(front: Front) -> str:
     tasks = [
         loop.create_task(_report(front, changed)),
         loop.create_task(_idle(front, told)),
-        loop.create_task(_watchdog()),
     ]
+    notify.keep_alive(loop)
     try:
         return await told
     finally:
@@ -185,13 +185,6 @@ def _status(front: Front) -> str:
     if not front.broker.up:
         parts.append(f"broker away: {front.broker.reason}")
     return "; ".join(parts)
-
-
-async def _watchdog() -> None:
-    interval = notify.watchdog_interval()
-    while interval:
-        notify.watchdog()
-        await asyncio.sleep(interval)
 
 
 if __name__ == "__main__":

@@ -29,14 +29,7 @@ async def serve(broker: str, slice_path: str) -> None:
     observer = Observer(dial, slice_path)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, observer.stop)
-    interval = notify.watchdog_interval()
-
-    def alive() -> None:
-        notify.watchdog()
-        loop.call_later(interval, alive)
-
-    if interval:
-        alive()
+    notify.keep_alive(loop)
     notify.ready("waiting for the broker")
     await observer.run()
 

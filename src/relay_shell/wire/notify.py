@@ -12,6 +12,10 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 FIRST_FD = 3
 """SD_LISTEN_FDS_START."""
@@ -85,6 +89,18 @@ def watchdog_interval() -> float:
         return max(0, int(os.environ.get("WATCHDOG_USEC", "0"))) / 2_000_000
     except ValueError:
         return 0.0
+
+
+def keep_alive(loop: asyncio.AbstractEventLoop) -> None:
+    """Ping the watchdog for as long as `loop` turns; nothing where no ping is expected."""
+    interval = watchdog_interval()
+
+    def ping() -> None:
+        watchdog()
+        loop.call_later(interval, ping)
+
+    if interval:
+        ping()
 
 
 def store(name: str, fd: int) -> bool:

@@ -36,14 +36,7 @@ async def serve(front: socket.socket, broker: str) -> str:
     worker = Worker(front, dial, own_process=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop, "the unit was stopped")
-    interval = notify.watchdog_interval()
-
-    def alive() -> None:
-        notify.watchdog()
-        loop.call_later(interval, alive)
-
-    if interval:
-        alive()
+    notify.keep_alive(loop)
     notify.ready("waiting for the front")
     return await worker.done
 
