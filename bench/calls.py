@@ -18,6 +18,8 @@ from bench.host import Host, report
 MEGABYTE = 1024 * 1024
 _appended = tempfile.NamedTemporaryFile(prefix="relay-shell-bench-")  # noqa: SIM115
 WORKERS = (b"relay_shell.worker", b"relay-shell-worker")
+INSTALLED = "/run/relay-shell/relay-shell.sock"
+"""Where the front listens that a worker serves whose environment names no other."""
 
 
 def private(pid: int) -> int:
@@ -31,8 +33,8 @@ def private(pid: int) -> int:
 
 
 def workers(path: str) -> list[int]:
-    """Process ids of the workers on this host, without those of another front's socket."""
-    theirs = b"RELAY_SHELL_PATHS_SOCKET="
+    """Process ids of the workers on this host whose front listens at `path`."""
+    named = b"RELAY_SHELL_PATHS_SOCKET="
     found = []
     for name in os.listdir("/proc"):
         if not name.isdecimal():
@@ -43,8 +45,8 @@ def workers(path: str) -> list[int]:
             if not (b"python" in words[0] and any(w.endswith(WORKERS) for w in words[1:3])):
                 continue
             with open(f"/proc/{name}/environ", "rb") as environ:
-                named = [v for v in environ.read().split(b"\0") if v.startswith(theirs)]
-            if not named or named[0] == theirs + path.encode():
+                given = [v for v in environ.read().split(b"\0") if v.startswith(named)]
+            if (given[0].removeprefix(named).decode() if given else INSTALLED) == path:
                 found.append(int(name))
     return found
 
