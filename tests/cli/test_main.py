@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +97,69 @@ def test_a_reader_that_goes_away_is_no_error_to_complain_of(audit):
     assert process.wait(timeout=30) == 141
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["config", "default"], ["redact", "--rules"]])
+@pytest.mark.parametrize("out", ["/dev/full", "closed"])
+def test_output_that_cannot_be_written_is_an_error(words, out):
+    redirect = ">&-" if out == "closed" else f">{out}"
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {redirect}', "-", sys.executable, "-m", "relay_shell.cli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(PYTHONUNBUFFERED=""),
+    )
+    assert done.returncode == 74
+    why = "Bad file descriptor" if out == "closed" else "No space left on device"
+    assert done.stderr == f"relay-shell: {why}\n"
+
+
+def test_what_was_passed_closed_is_nobody_s_to_take(tmp_path):
+    """The socket to the broker must not become standard output."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as desk:
+        desk.bind(str(tmp_path / "operator.sock"))
+        desk.listen()
+        status = ("status", "--socket", desk.getsockname())
+        closed = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "-"]
+        process = subprocess.Popen(
+            [*closed, sys.executable, "-m", "relay_shell.cli", *status], env=environment()
+        )
+        try:
+            desk.settimeout(60)
+            accepted, _ = desk.accept()
+            with accepted:
+                fds = {
+                    int(fd.name): os.readlink(fd)
+                    for fd in Path(f"/proc/{process.pid}/fd").iterdir()
+                }
+            assert [fds[number] for number in range(3)] == [os.devnull] * 3
+            assert process.wait(60) in (69, 74)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_missing_module_is_named(cli, tmp_path):
+    (tmp_path / "re2.py").write_text("import no_such_module\n")
+    path = f"{tmp_path}:{environment()['PYTHONPATH']}"
+    done = cli("redact", env={"PYTHONPATH": path})
+    assert (done.status, done.out) == (KINDS["Unavailable"].exit_status, "")
+    assert done.err.splitlines() == [
+        "relay-shell: the Python module 'no_such_module' is missing",
+        "Install the package 'relay-shell' as a whole.",
+    ]
+
+
+def test_a_defect_ends_with_its_trace_and_the_status_of_internal_errors(cli, tmp_path):
+    """1 would say that a check found something."""
+    (tmp_path / "re2.py").write_text("raise RuntimeError('\\33[2J')\n")
+    done = cli("redact", env={"PYTHONPATH": f"{tmp_path}:{environment()['PYTHONPATH']}"})
+    assert (done.status, done.out) == (KINDS["Internal"].exit_status, "")
+    first, *_, said, step = done.err.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert said == "relay-shell: internal error (RuntimeError: \\x1b[2J)"
+    assert step == "Report it with the lines above."
+    assert "\x1b" not in done.err
 
 
 def test_an_interrupt_ends_quietly(spawn, audit):

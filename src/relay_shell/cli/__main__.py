@@ -25,19 +25,46 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit status (`relay_shell.wire.errors`, sysexits(3))."""
     words = sys.argv[1:] if argv is None else argv
     try:
-        status = _dispatch(words)
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            _occupy()
+        try:
+            status = _dispatch(words)
+        except SystemExit as ended:
+            # What --help printed may fail to be written as any other output may.
+            status = int(ended.code or 0)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The reader has gone; python would complain again while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _abandon()
         return SIGPIPE_STATUS
     except KeyboardInterrupt:
         return SIGINT_STATUS
-    except SystemExit:
-        raise
     except Exception as error:
-        return _report(error)
+        status = _report(error)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _abandon()
+        return status
+
+
+def _abandon() -> None:
+    """Write no more to standard output: else Python fails as it ends, with status 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _occupy() -> None:
+    """Open those of 0 to 2 that were passed closed: else a socket would take their numbers.
+
+    Input and output are opened the wrong way round, so that their use fails (EBADF) and is told.
+    """
+    # In the order of their numbers, for the lowest that is free is taken.
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), "r", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -60,17 +87,8 @@ def _dispatch(words: list[str]) -> int:
 
 def _load(name: str) -> Any:
     full = f"{__package__}.{name}"
-    try:
-        __import__(full)
-        return sys.modules[full]
-    except ModuleNotFoundError as error:
-        if error.name != full:
-            raise
-        from ..wire.errors import RelayError
-
-        missing = RelayError("Unavailable", reason=f"the verb {name!r} is not installed here")
-        missing.next_step = "Install the package 'relay-shell' as a whole."
-        raise missing from None
+    __import__(full)
+    return sys.modules[full]
 
 
 def _top(words: list[str]) -> int:
@@ -133,8 +151,19 @@ def _report(error: Exception) -> int:
         status = 77 if denied else 66 if isinstance(error, FileNotFoundError) else 74
         if denied:
             step = "Run the command as root."
+    elif isinstance(error, ModuleNotFoundError):
+        missing = RelayError("Unavailable", reason=f"the Python module {error.name!r} is missing")
+        message, status = missing.message, missing.exit_status
+        step = "Install the package 'relay-shell' as a whole."
     else:
-        raise error
+        import traceback
+
+        # Without a trace nobody could find the defect; nothing in it may act on the terminal.
+        trace = "".join(traceback.format_exception(error))
+        sys.stderr.write(safe(trace, keep="\n"))
+        internal = RelayError("Internal", reason=f"{type(error).__name__}: {error}")
+        message, status = internal.message, internal.exit_status
+        step = "Report it with the lines above."
     sys.stderr.write(f"relay-shell: {safe(message, keep=chr(10))}\n")
     if step:
         sys.stderr.write(f"{step}\n")
