@@ -45,6 +45,15 @@ def test_every_problem_is_named_with_file_and_line(cli, root):
     assert step.startswith("Correct it;")
 
 
+def test_a_variable_of_no_setting_is_named_with_what_to_do(cli, root):
+    done = cli("config", "check", "--root", str(root), env={"RELAY_SHELL_DEBUG": "1"})
+    assert (done.status, done.out) == (78, "")
+    assert done.err.splitlines()[0] == (
+        "relay-shell: RELAY_SHELL_DEBUG: unknown variable 'RELAY_SHELL_DEBUG'; "
+        "no setting has this name: unset it"
+    )
+
+
 def test_problems_for_a_script(cli, root):
     (root / "relay-shell.toml").write_text("[limits]\ntimeout = -1\n")
     done = cli("config", "check", "--root", str(root), "--json")

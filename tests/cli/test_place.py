@@ -41,6 +41,12 @@ def test_the_environment_comes_last_and_counts(root, monkeypatch):
     assert setting(NAME) == "/srv/b.jsonl"
 
 
+def test_a_variable_that_no_setting_has_hides_no_file(root, monkeypatch):
+    (root / "relay-shell.toml").write_text('[paths]\naudit = "/srv/a.jsonl"\n')
+    monkeypatch.setenv("RELAY_SHELL_DEBUG", "1")
+    assert setting(NAME) == "/srv/a.jsonl"
+
+
 @pytest.mark.parametrize("text", ["", "# audit = 1\n", '[policy]\nmode = "guarded"\n', "audit = ["])
 def test_without_a_word_of_it_or_without_sense_the_default_counts(root, text):
     (root / "relay-shell.toml").write_text(text)

@@ -11,6 +11,7 @@ import pytest
 
 from relay_shell import config
 from relay_shell.config import TABLE, load
+from relay_shell.config.table import RESERVED
 
 
 def test_without_files_the_defaults_hold(tmp_path: Path) -> None:
@@ -82,6 +83,26 @@ mode = "open"
         "RELAY_SHELL_POLCY_MODE: unknown variable 'RELAY_SHELL_POLCY_MODE'; "
         "did you mean 'RELAY_SHELL_POLICY_MODE'?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("RELAY_SHELL_DENY", "did you mean 'RELAY_SHELL_POLICY_DENY'?"),
+        ("RELAY_SHELL_PATH_AUDIT", "did you mean 'RELAY_SHELL_PATHS_AUDIT'?"),
+        ("RELAY_SHELL_SOCKET", "did you mean 'RELAY_SHELL_PATHS_SOCKET'?"),
+        # The common prefix makes no likeness.
+        ("RELAY_SHELL_DEBUG", "no setting has this name: unset it"),
+        ("RELAY_SHELL_", "no setting has this name: unset it"),
+    ],
+)
+def test_a_variable_of_no_setting(problems, variable, hint) -> None:
+    assert problems(**{variable: "1"}) == [f"{variable}: unknown variable '{variable}'; {hint}"]
+
+
+@pytest.mark.parametrize("variable", sorted(RESERVED))
+def test_a_variable_that_commands_are_given(tmp_path, variable) -> None:
+    assert dict(load(tmp_path, {variable: "1"})) == {n: row.default for n, row in TABLE.items()}
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,8 @@ def _settings(bundle: Bundle) -> None:
         name = f"config/{file.relative_to(root)}"
         bundle.add(name, file.read_bytes()[:_SMALL])
     try:
-        settings = config.load(str(root))
+        # The environment of whoever exports is not the broker's.
+        settings = config.load(str(root), {})
     except config.ConfigError as error:
         bundle.facts["config_error"] = str(error)
         return

@@ -18,7 +18,8 @@ def setting(name: str) -> str:
     if config.env_name(name) in os.environ or not _mentioned(config.TABLE[name].key):
         return default
     try:
-        return str(config.load(_root())[name])
+        # The environment does not name it, and what else is in there is not asked for.
+        return str(config.load(_root(), {})[name])
     except config.ConfigError:
         return default
 

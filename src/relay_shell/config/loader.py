@@ -148,7 +148,7 @@ def _take_environ(
         name = names.get(variable)
         # A misspelt variable must not leave the operator with a mode he did not ask for.
         if name is None:
-            problems.append(Problem(variable, 0, _unknown("variable", variable, list(names))))
+            problems.append(Problem(variable, 0, _unknown_variable(variable, list(names))))
             continue
         try:
             values[name] = from_env(TABLE[name], environ[variable])
@@ -162,6 +162,14 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown {what} {name[:128]!r}{hint}"
+
+
+def _unknown_variable(variable: str, known: list[str]) -> str:
+    # The prefix is common to all of them, and would make any two alike.
+    after = {name.removeprefix(PREFIX): name for name in known}
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX), after, 1, cutoff=0.5)
+    hint = f"did you mean {after[close[0]]!r}?" if close else "no setting has this name: unset it"
+    return f"unknown variable {variable[:128]!r}; {hint}"
 
 
 def _source(where: str, line: int) -> str:

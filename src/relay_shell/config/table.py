@@ -32,13 +32,16 @@ RESERVED = frozenset(
         "RELAY_SHELL_CONFIG",
         "RELAY_SHELL_CALL",
         "RELAY_SHELL_CONN",
+        "RELAY_SHELL_DESK",
         "RELAY_SHELL_PRINCIPAL",
+        "RELAY_SHELL_PROVE_BROKER",
+        "RELAY_SHELL_PROVE_FRONT",
         "RELAY_SHELL_SESSION",
         "RELAY_SHELL_WORKER",
     }
 )
-"""Names under the prefix that are no settings: the directory of the files, and what a worker may
-tell the commands that it starts."""
+"""Names under the prefix that are no settings: the directory of the files, and what a worker and
+`posture prove` tell the commands that they start."""
 
 SECTIONS: dict[str, str] = {
     "policy": "What agents may do. Deny rules decide first, in every mode.",

@@ -92,6 +92,15 @@ def test_each_problem_of_the_configuration_is_a_finding(tmp_path):
     assert (finding.status, host.settings["paths.audit"]) == ("ok", "/srv/a.jsonl")
 
 
+def test_the_environment_of_whoever_looks_is_not_the_host_s(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELAY_SHELL_DEBUG", "1")
+    monkeypatch.setenv("RELAY_SHELL_PATHS_AUDIT", "/home/alice/audit.jsonl")
+    host = Host(tmp_path, live=False)
+    (finding,) = configuration.check(host)
+    assert finding.status == "ok"
+    assert host.settings["paths.audit"] == "/var/log/relay-shell/audit.jsonl"
+
+
 def test_doctor_for_a_script(cli, tmp_path):
     done = cli("doctor", "--root", str(tmp_path), "--json")
     findings = json.loads(done.out)
