@@ -110,6 +110,11 @@ def test_a_variable_that_commands_are_given(tmp_path, variable) -> None:
     [
         ("[policy\n", "relay-shell.toml:1: is no TOML: Expected ']' at the end of a table"),
         ("a = 1\na = 2\n", "relay-shell.toml:2: is no TOML: Cannot overwrite a value"),
+        (
+            '[policy]\n[audit]\n[policy]\nmode = "open"\n',
+            "relay-shell.toml:3: is no TOML: the table [policy] is there already; "
+            "add its settings to that one",
+        ),
         ('[policy]\nmode = "open', "relay-shell.toml:2: is no TOML: Unterminated string"),
         ("x = " + "[" * 5000, "relay-shell.toml: is nested too deeply"),
     ],

@@ -18,6 +18,7 @@ from .settings import DEFAULT, Settings
 from .table import DROP_INS, FILE, PREFIX, RESERVED, SECTIONS, TABLE, env_name
 from .trust import check_directory, read
 
+_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -85,12 +86,20 @@ def parse_file(
         message = str(error)
         place = _PLACE.search(message)
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
-        problems.append(Problem(where, line, f"is no TOML: {_PLACE.sub('', message)}"))
+        problems.append(Problem(where, line, f"is no TOML: {_PLACE.sub('', _plain(message))}"))
         return None
     except RecursionError:
         problems.append(Problem(where, 0, "is nested too deeply"))
         return None
     return document, key_lines(text.replace("\r\n", "\n"))
+
+
+def _plain(message: str) -> str:
+    """What the parser says, but for the mistake of adding a table below the shipped settings."""
+    if twice := _TWICE.match(message):
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        return f"the table [{name}] is there already; add its settings to that one"
+    return message
 
 
 def _take_file(
