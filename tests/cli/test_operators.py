@@ -104,7 +104,7 @@ def test_freeze_ends_workers_and_holds_until_unfrozen(tmp_path):
         assert (await worker.hears("stop"))["reason"] == "frozen by the operator: incident 42"
         assert "incident 42" in await worker.begin_refused("k-2")
         done = await run(office, "unfreeze", "all")
-        assert (done.status, done.out) == (0, "nothing is frozen\n")
+        assert (done.status, done.out) == (0, "unfrozen all; nothing is frozen now\n")
         freeze, unfreeze = office.records("freeze", "unfreeze")
         assert freeze["principal"] == unfreeze["principal"] == f"unix:{user()}"
         assert freeze["reason"] == "incident 42"
@@ -128,7 +128,7 @@ def test_what_stays_frozen_is_said(tmp_path):
         await run(office, "freeze", "all", "--reason", "one")
         await run(office, "freeze", "--tier", "2", "--reason", "two")
         done = await run(office, "unfreeze", "all")
-        assert done.out.splitlines()[0] == "still frozen:"
+        assert done.out.splitlines()[0] == "unfrozen all; still frozen:"
         assert done.out.splitlines()[1].startswith("  tier 2: two (since ")
 
     story(tmp_path, tell)

@@ -8,6 +8,7 @@ import json
 from .freeze import add_scope, describe, scope_of
 from .operator import Operator
 from .parser import Subparsers, add_json, add_socket
+from .term import safe
 
 DESCRIPTION = """\
 Lift the freeze of the scope named. Another freeze that covers the same agent still holds: what
@@ -30,10 +31,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(reply))
         return 0
-    if not reply["frozen"]:
-        print("nothing is frozen")
-    else:
-        print("still frozen:")
-        for item in reply["frozen"]:
-            print(f"  {describe(item)}")
+    still = reply["frozen"]
+    where = f"{scope} {safe(value)}".rstrip()
+    print(f"unfrozen {where}; {'still frozen:' if still else 'nothing is frozen now'}")
+    for item in still:
+        print(f"  {describe(item)}")
     return 0
