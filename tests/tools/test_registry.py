@@ -39,6 +39,25 @@ def test_schemas_are_valid_closed_and_fit_for_model_apis(tool: Tool) -> None:
 
 
 @ALL
+def test_input_schemas_keep_to_what_every_model_api_takes(tool: Tool) -> None:
+    """Clients hand these to APIs that refuse a request over one keyword they do not know."""
+
+    def keywords(schema: dict[str, Any]) -> set[str]:
+        found = set(schema)
+        below = [*schema.get("properties", {}).values()]
+        if "items" in schema:
+            below.append(schema["items"])
+        for part in below:
+            found |= keywords(part)
+        return found
+
+    assert keywords(tool.input_schema) <= set(
+        "type description properties required items enum additionalProperties minimum maximum "
+        "minLength maxLength minItems maxItems maxProperties".split()
+    )
+
+
+@ALL
 def test_names_and_texts_are_plain(tool: Tool) -> None:
     assert set(tool.name) <= set(string.ascii_lowercase + "_")
     assert len(tool.name) <= 64

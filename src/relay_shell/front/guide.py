@@ -7,7 +7,8 @@ Runs commands on this host, under the operator's policy; every call is recorded 
 - shell_exec for one command, shell_script for several lines, shell_spawn for anything long or
   interactive (then session_recv and session_send).
 - A result begins with [exit N], [TIMEOUT after Ns], [DENIED tier N (NAME): reason] or
-  [ERROR: Kind: message]; an error names the next step. Do what it says instead of retrying.
+  [ERROR: Kind: message] (as JSON: exit, timeout, error); an error names the next step. Do what it
+  says instead of retrying.
 - Long output is shortened: page or search the rest with output_read.
 - Sessions and kept outputs outlive the connection; session_list shows them.
 - The prompt operating_guide explains more; server_info says who you are here and what you may do.

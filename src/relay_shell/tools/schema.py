@@ -26,7 +26,8 @@ ENV: Json = {
 STDIN: Json = {"type": "string", "description": "Text for standard input; default empty."}
 TIMEOUT: Json = {
     "type": "number",
-    "exclusiveMinimum": 0,
+    # Not "exclusiveMinimum": Gemini's API refuses a whole request over it.
+    "minimum": 0.001,
     "maximum": 86400,
     "description": "Seconds until everything is killed; default and limit in server_info.",
 }

@@ -99,8 +99,6 @@ def _notes(schema: dict[str, Any]) -> str:
             words.append(f"{least}{bounds[1]}{unit}.")
         elif bounds[0] is not None and low != "minLength" and low != "minItems":
             words.append(f"At least {bounds[0]}.")
-    if "exclusiveMinimum" in schema:
-        words.append(f"More than {schema['exclusiveMinimum']}.")
     if "default" in schema:
         words.append(f"Default `{schema['default']}`.")
     return " ".join(words)
