@@ -123,6 +123,30 @@ def test_wrong_usage(tmp_path: Path) -> None:
     assert "ssh host" in helped.stdout
 
 
+def test_a_person_at_a_terminal_is_told_what_this_is(tmp_path: Path) -> None:
+    path = tmp_path / "open.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        master, terminal = os.openpty()
+        try:
+            process = subprocess.Popen(
+                COMMAND,
+                env=environment(path),
+                stdin=terminal,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            server, _ = listener.accept()
+            server.close()
+            out, err = process.communicate(timeout=BOUND)
+        finally:
+            os.close(terminal)
+            os.close(master)
+    assert (process.returncode, out) == (0, b"")
+    assert b"an MCP client writes JSON-RPC here" in err
+
+
 @pytest.mark.parametrize("how", ["pipe", "socket", "file"])
 def test_octets_both_ways_and_half_close(tmp_path: Path, how: str) -> None:
     """An echo server that answers only after the end of what it reads, 8 MB of it."""

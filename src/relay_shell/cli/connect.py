@@ -34,6 +34,11 @@ NOPERM = 77
 USAGE = 64
 INTERRUPTED = 130
 
+HINT = """\
+connected: an MCP client writes JSON-RPC here, one message a line; Ctrl-D ends it
+'relay-shell client-config --help' tells how to register this in a client
+"""
+
 _ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR)
 _DENIED = (errno.EACCES, errno.EPERM)
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -56,7 +61,11 @@ def main(words: list[str]) -> int:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         status = _connect(sock, path)
-        return status or relay(sock)
+        if status:
+            return status
+        if os.isatty(0):
+            sys.stderr.write(HINT)
+        return relay(sock)
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
@@ -90,10 +99,17 @@ def _refused(path: str, error: OSError) -> int:
             UNAVAILABLE,
         )
     if error.errno in _DENIED:
-        group = _group(path)
+        group, user = _group(path), _user()
+        if _joined(group, user):
+            return _fail(
+                f"{path}: permission denied; {user} joined group {group!r} after this login",
+                "Log in again; programs that outlive a logout (a user's services, tmux, an "
+                "editor's server) keep the old groups until they are restarted.",
+                NOPERM,
+            )
         return _fail(
             f"{path}: permission denied; you are not in group {group!r}",
-            f"Ask for: 'usermod -aG {group} {_user()}' (as root), then log in again.",
+            f"Ask for: 'usermod -aG {group} {user}' (as root), then log in again.",
             NOPERM,
         )
     return _fail(
@@ -108,6 +124,16 @@ def _group(path: str) -> str:
         return grp.getgrgid(os.stat(path).st_gid).gr_name
     except (OSError, KeyError):
         return GROUP
+
+
+def _joined(group: str, user: str) -> bool:
+    """Whether the account database has the user in the group, whatever this process has."""
+    import grp
+
+    try:
+        return user in grp.getgrnam(group).gr_mem
+    except KeyError:
+        return False
 
 
 def _user() -> str:
