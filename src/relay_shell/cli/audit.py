@@ -14,8 +14,8 @@ from .freeze import principal, worker
 from .parser import Parser, Subparsers, add_json, add_socket
 from .place import setting
 from .records import Desk, Files, Filters, source
+from .selection import add_call, add_file, add_filters
 from .term import Style
-from .when import when
 
 DESCRIPTION = """\
 Read the record of what agents asked for, what was decided and what came of it. It is read from the
@@ -37,26 +37,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("audit", description=DESCRIPTION, epilog=EXAMPLES)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     tail = actions.add_parser("tail", help="print the last records")
-    tail.add_argument(
-        "-n",
-        "--count",
-        type=_count,
-        default=20,
-        metavar="N",
-        help="how many, 0 for all (default 20)",
-    )
+    _add_count(tail, 20, "how many, 0 for all")
     _add_filters(tail)
     show = actions.add_parser("show", help="print one call in full, with what it executed")
     show.add_argument("id", metavar="ID", help="id of a call, or number of a record")
     follow = actions.add_parser("follow", help="print records as they are written")
-    follow.add_argument(
-        "-n",
-        "--count",
-        type=_count,
-        default=10,
-        metavar="N",
-        help="begin with the last N (default 10)",
-    )
+    _add_count(follow, 10, "begin with the last N")
     _add_filters(follow)
     for action in (tail, show, follow):
         action.add_argument("--utc", action="store_true", help="times in UTC, not local")
@@ -77,23 +63,29 @@ def add_parser(subparsers: Subparsers) -> None:
     add_socket(rotate)
     for action in (tail, show, follow, key):
         add_json(action, "print one JSON object a line")
-        action.add_argument("--file", metavar="PATH", help="another record than the host's")
+        add_file(action)
     for action in (tail, show, follow):
         add_socket(action)
 
 
+def _add_count(parser: Parser, default: int, what: str) -> None:
+    parser.add_argument(
+        "-n",
+        "--count",
+        type=_count,
+        default=default,
+        metavar="N",
+        help=f"{what} (default {default})",
+    )
+
+
 def _add_filters(parser: Parser) -> None:
-    group = parser.add_argument_group("filters")
-    group.add_argument("--principal", metavar="NAME", help="of one identity")
+    group = add_filters(parser)
+    add_call(group)
     group.add_argument("--tool", metavar="NAME", help="calls of one tool")
     group.add_argument("--tier", type=_tier, metavar="N", help="tier 0 to 3; 2+ is 2 and above")
-    group.add_argument("--event", metavar="NAME", help="intent, outcome, deny, connect, ...")
+    group.add_argument("--event", metavar="NAME", help="such as intent, outcome, deny, connect")
     group.add_argument("--decision", choices=["allow", "deny"], help="what was decided")
-    group.add_argument(
-        "--since", type=when, metavar="TIME", help="from: 10m, 2h, today, 2026-01-31T12:00"
-    )
-    group.add_argument("--until", type=when, metavar="TIME", help="up to")
-    group.add_argument("--call", metavar="ID", help="of one call")
     group.add_argument("--conn", metavar="ID", help="of one connection")
     group.add_argument("--worker", metavar="ID", help="of one worker")
     group.add_argument("--unit", metavar="PATTERN", help="of units that match, * and ? allowed")

@@ -24,8 +24,8 @@ from .install import replace
 from .parser import Parser
 from .place import setting
 from .records import Filters, readable
+from .selection import add_call, add_file, add_filters
 from .term import safe
-from .when import when
 
 if TYPE_CHECKING:
     from .syslogto import Target
@@ -58,11 +58,7 @@ def add_options(parser: Parser) -> None:
         help="between LEEF 2.0 attributes: one character or its number as x5E (default x09, tab)",
     )
     form.add_argument("--host", metavar="NAME", help="whose record it is (default: this host)")
-    which = parser.add_argument_group("filters")
-    which.add_argument("--since", type=when, metavar="TIME", help="from")
-    which.add_argument("--until", type=when, metavar="TIME", help="up to")
-    which.add_argument("--principal", metavar="NAME", help="of one identity")
-    which.add_argument("--call", metavar="ID", help="of one call")
+    add_call(add_filters(parser))
     where = parser.add_argument_group("destination")
     target = where.add_mutually_exclusive_group()
     target.add_argument("--output", metavar="FILE", help="append to a file (default: print)")
@@ -90,7 +86,7 @@ def add_options(parser: Parser) -> None:
         metavar="NAME",
         help="take TLS files from the credentials relay-shell.export.NAME.ca, .cert and .key",
     )
-    parser.add_argument("--file", metavar="PATH", help="another record than the host's")
+    add_file(parser)
 
 
 def run(args: argparse.Namespace) -> int:

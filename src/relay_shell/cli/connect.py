@@ -233,7 +233,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--socket", metavar="PATH", help=f"default: {ENVIRONMENT} or {SOCKET}", default=None
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

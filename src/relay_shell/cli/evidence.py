@@ -9,8 +9,8 @@ from pathlib import Path
 from ..wire.errors import RelayError
 from .parser import Subparsers, add_json, add_socket
 from .place import setting
+from .selection import add_call, add_file, add_filters
 from .term import Style, safe
-from .when import when
 
 DESCRIPTION = """\
 Make a bundle of records for an investigator, or verify one. A bundle holds the records, the lines
@@ -47,10 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evidence", description=DESCRIPTION, epilog=EXAMPLES)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     export = actions.add_parser("export", help="make a bundle")
-    export.add_argument("--since", type=when, metavar="TIME", help="records from then on")
-    export.add_argument("--until", type=when, metavar="TIME", help="records up to then")
-    export.add_argument("--principal", metavar="NAME", help="records of one identity")
-    export.add_argument("--call", metavar="ID", help="records of one call")
+    add_call(add_filters(export))
     export.add_argument(
         "--inclusion",
         action="store_true",
@@ -64,7 +61,7 @@ def add_parser(subparsers: Subparsers) -> None:
     export.add_argument(
         "--offline", action="store_true", help="do not ask the broker to record the export"
     )
-    export.add_argument("--file", metavar="PATH", help="another record than the host's; offline")
+    add_file(export, "; offline")
     export.add_argument("--key", metavar="FILE", help="public keys (default: beside the record)")
     add_socket(export)
     verify = actions.add_parser("verify", help="say whether a bundle proves what it says")

@@ -35,7 +35,7 @@ _ADMITS = {
 }
 
 
-def add_parser(sub: Subparsers) -> Parser:
+def add_parser(sub: Subparsers) -> None:
     """Add the verb and its subcommands."""
     parser: Parser = sub.add_parser(
         "policy", help="explain and test decisions", description=DESCRIPTION, epilog=EXAMPLES
@@ -66,8 +66,6 @@ def add_parser(sub: Subparsers) -> Parser:
     )
     lint = verbs.add_parser("lint", help="check command files, rule lists and access.toml")
     lint.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

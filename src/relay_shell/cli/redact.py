@@ -11,9 +11,9 @@ from .parser import Subparsers
 _CHUNK = 1 << 16
 
 
-def add_parser(sub: Subparsers) -> argparse.ArgumentParser:
+def add_parser(sub: Subparsers) -> None:
     """Add the verb to an ``add_subparsers()`` object."""
-    parser: argparse.ArgumentParser = sub.add_parser(
+    parser = sub.add_parser(
         "redact",
         help="replace secrets in standard input",
         description="Copy standard input to standard output with every secret that a redaction "
@@ -29,8 +29,6 @@ def add_parser(sub: Subparsers) -> argparse.ArgumentParser:
         help="as in the audit: never cover shell operators, quotes or blanks, even inside quotes",
     )
     parser.add_argument("--rules", action="store_true", help="list the rules with their sources")
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

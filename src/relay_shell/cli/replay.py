@@ -20,8 +20,8 @@ from .parser import Subparsers, add_json, add_socket
 from .place import setting
 from .player import Pace, play, shown
 from .records import Filters, source
+from .selection import add_file, add_filters
 from .term import Style, duration, safe, size, table
-from .when import when
 
 DESCRIPTION = """\
 Play what a session showed. Without ID, list the sessions; how much was kept of each is decided by
@@ -67,12 +67,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--unverified", action="store_true", help="go on although the file is not as recorded"
     )
-    group = parser.add_argument_group("list")
-    group.add_argument("--principal", metavar="NAME", help="of one identity")
-    group.add_argument("--since", type=when, metavar="TIME", help="from: 10m, 2h, today")
-    group.add_argument("--until", type=when, metavar="TIME", help="up to")
+    add_filters(parser, "list")
     add_json(parser, "print one JSON object a line")
-    parser.add_argument("--file", metavar="PATH", help="another record than the host's")
+    add_file(parser)
     add_socket(parser)
 
 

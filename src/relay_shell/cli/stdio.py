@@ -51,7 +51,6 @@ def add_parser(subparsers: Any) -> None:
         default="/etc/relay-shell",
         help="directory of relay-shell.toml (default: %(default)s)",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
