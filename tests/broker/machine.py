@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,28 @@ class Machine(Office):
         asyncio.get_running_loop().remove_reader(self._notify)
         for sock in (self.mcp, self._notify, *self.listeners, *self.clients):
             sock.close()
+
+
+def tell_machine(
+    root: Path, tell: Callable[[Machine], Awaitable[None]], toml: str = "", **environ: str
+) -> None:
+    """Run one scenario against a broker in its own process.
+
+    Args:
+        toml: its settings.
+        environ: what is in its environment besides.
+    """
+
+    async def run() -> None:
+        machine = Machine(root)
+        machine.environ = environ
+        if toml:
+            (root / "etc" / "relay-shell.toml").write_text(toml)
+        try:
+            async with asyncio.timeout(120):
+                await machine.start()
+                await tell(machine)
+        finally:
+            await machine.close()
+
+    asyncio.run(run())

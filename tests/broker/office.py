@@ -159,6 +159,13 @@ class Office:
             self.broker.listen(listening(self.settings[f"paths.{name}"]), name)
         return self.broker
 
+    async def restart(self, between: Callable[[], object] = lambda: None) -> Broker:
+        """Stop the broker and start another, with `between` done between them."""
+        assert self.broker is not None
+        await self.broker.close()
+        between()
+        return self.open()
+
     async def close(self) -> None:
         """Stop everything."""
         for peer in self.peers:
@@ -233,6 +240,18 @@ class Office:
         body = {"version": VERSION, "worker": worker.id, "resume": worker.hello["resume"]}
         again.hello = await again.ask("hello_worker", body | changes)
         return again
+
+    async def resumed(self, worker: Worker, client: socket.socket) -> Peer:
+        """Another front, that announces the connection of a worker again."""
+        front = await self.front()
+        body = {"transport": "unix", "conn": worker.conn}
+        assert (await front.ask("connect", body, (client.fileno(),)))["conn"] == worker.conn
+        return front
+
+    def worker_state(self) -> Path:
+        """The file in which the broker keeps the only worker."""
+        (path,) = Path(self.settings["paths.runtime"]).glob("worker-*.json")
+        return path
 
     async def observer(self) -> Peer:
         """An observer that has said hello."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from broker.office import Office, Peer, Worker, office_in, story, until
+from broker.office import Office, story, until
 from relay_shell.broker.access_file import load_access
 from relay_shell.broker.authority import identities
 from relay_shell.broker.judge import Judge
@@ -247,25 +247,19 @@ def _client(conn: str, name: str) -> dict[str, str]:
 def test_a_restarted_broker_waits_for_the_connection(tmp_path: Path) -> None:
     rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nceiling = 1\n')
 
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            assert office.broker is not None
-            client = office.clients[-1]
-            await office.broker.close()
-            office.open()
-            again = await office.returned(worker)
-            # The worker was faster than the front: who calls is not known yet.
-            asked = asyncio.ensure_future(again.begin("k-1", "rm -rf /srv"))
-            new_front: Peer = await office.front()
-            await new_front.ask(
-                "connect", {"transport": "unix", "conn": worker.conn}, (client.fileno(),)
-            )
-            verdict = await asked
-            assert verdict["decision"] == "deny" and "ceiling 1" in verdict["reasons"][0]
-            assert (await again.hears("settings"))["ceiling"] == 1
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        client = office.clients[-1]
+        await office.restart()
+        again = await office.returned(worker)
+        # The worker was faster than the front: who calls is not known yet.
+        asked = asyncio.ensure_future(again.begin("k-1", "rm -rf /srv"))
+        await office.resumed(worker, client)
+        verdict = await asked
+        assert verdict["decision"] == "deny" and "ceiling 1" in verdict["reasons"][0]
+        assert (await again.hears("settings"))["ceiling"] == 1
 
-    asyncio.run(run())
+    story(tmp_path, tell)
 
 
 def test_without_its_connection_a_worker_may_do_nothing(
@@ -276,39 +270,33 @@ def test_without_its_connection_a_worker_may_do_nothing(
     monkeypatch.setattr(admission, "ANNOUNCED", 0.05)
     rules(tmp_path, "[[rule]]\nany = true\n")
 
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            assert office.broker is not None
-            await office.broker.close()
-            office.open()
-            again = await office.returned(worker)
-            refusal = await again.begin_refused("k-1", "ls")
-            assert refusal.startswith("Denied: ") and "its connection is not known" in refusal
-            assert office.broker is not None and not office.broker.state.connections._arrivals
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await office.restart()
+        again = await office.returned(worker)
+        refusal = await again.begin_refused("k-1", "ls")
+        assert refusal.startswith("Denied: ") and "its connection is not known" in refusal
+        assert office.broker is not None and not office.broker.state.connections._arrivals
 
-    asyncio.run(run())
+    story(tmp_path, tell)
 
 
 def test_rules_that_came_while_the_broker_was_down(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            client = office.clients[-1]
-            assert office.broker is not None
-            await office.broker.close()
-            rules(tmp_path, '[[rule]]\nuser = "somebody-else"\n')
-            office.rules = load_access(tmp_path)
-            office.open()
-            again: Worker = await office.returned(worker)
-            assert "no rule of access.toml names it" in (await again.hears("stop"))["reason"]
-            front = await office.front()
-            refusal = await front.refused(
-                "connect", {"transport": "unix", "conn": worker.conn}, (client.fileno(),)
-            )
-            assert refusal.startswith("Denied: ")
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        client = office.clients[-1]
+        rules(tmp_path, '[[rule]]\nuser = "somebody-else"\n')
+        office.rules = load_access(tmp_path)
+        await office.restart()
+        again = await office.returned(worker)
+        assert "no rule of access.toml names it" in (await again.hears("stop"))["reason"]
+        front = await office.front()
+        refusal = await front.refused(
+            "connect", {"transport": "unix", "conn": worker.conn}, (client.fileno(),)
+        )
+        assert refusal.startswith("Denied: ")
 
-    asyncio.run(run())
+    story(tmp_path, tell)
 
 
 def test_a_resource_is_not_read_by_whom_waits(tmp_path: Path) -> None:
@@ -351,14 +339,13 @@ def test_status_counts_the_rules(tmp_path: Path) -> None:
 def test_whose_output_is_redacted_is_a_matter_of_its_rule(tmp_path: Path) -> None:
     rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nredact = true\n')
 
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            assert worker.hello["settings"]["redaction.output"] == "on"
-            reload(office, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
-            assert (await worker.hears("settings"))["settings"]["redaction.output"] == "off"
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        assert worker.hello["settings"]["redaction.output"] == "on"
+        reload(office, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
+        assert (await worker.hears("settings"))["settings"]["redaction.output"] == "off"
 
-    asyncio.run(run())
+    story(tmp_path, tell)
 
 
 def test_the_setting_decides_where_no_rule_does(tmp_path: Path) -> None:
@@ -422,13 +409,10 @@ def test_no_claim_shows_what_a_rule_hides(tmp_path: Path) -> None:
 def test_a_worker_whose_connection_is_not_known_hides_secrets(tmp_path: Path) -> None:
     rules(tmp_path, f'[[rule]]\nuser = "{ME}"\nredact = false\n')
 
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            assert office.broker is not None
-            await office.broker.close()
-            office.open()
-            again = await office.returned(worker)
-            assert again.hello["settings"]["redaction.output"] == "on"
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await office.restart()
+        again = await office.returned(worker)
+        assert again.hello["settings"]["redaction.output"] == "on"
 
-    asyncio.run(run())
+    story(tmp_path, tell)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.office import Office, office_in, until
+from broker.office import Office, story, until
 from relay_shell.broker.budgetfile import FILE, BudgetFile
 from relay_shell.broker.budgets import HOUR, Budgets, Limits
 from relay_shell.wire.errors import RelayError
@@ -233,36 +233,28 @@ def test_many_accounts_stay_small(host: Host) -> None:
 
 
 def test_a_broker_that_is_started_again_goes_on_counting(tmp_path: Path) -> None:
-    async def run() -> None:
-        small = {"budgets.calls_per_minute": 1, "budgets.burst": 3}
-        async with asyncio.timeout(60), office_in(tmp_path, **small) as office:
-            _, worker = await office.at_work()
-            for number in range(3):
-                await worker.begin(f"k-{number}")
-            await _restarted(office)
-            again = await office.returned(worker)
-            assert (await again.begin_refused("k-9")).startswith("OverBudget")
-            assert not office.records("budgets")
+    small = {"budgets.calls_per_minute": 1, "budgets.burst": 3}
 
-    asyncio.run(run())
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        for number in range(3):
+            await worker.begin(f"k-{number}")
+        await office.restart()
+        again = await office.returned(worker)
+        assert (await again.begin_refused("k-9")).startswith("OverBudget")
+        assert not office.records("budgets")
+
+    story(tmp_path, tell, **small)
 
 
 def test_a_lost_state_is_recorded(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            path = Path(office.settings["paths.state"]) / FILE
-            await _restarted(office, lambda: path.write_text("{"))
-            (record,) = office.records("budgets")
-            assert "is damaged" in record["error"]
-            again = await office.returned(worker)
-            assert "not known" in await again.begin_refused("k-9")
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        path = Path(office.settings["paths.state"]) / FILE
+        await office.restart(lambda: path.write_text("{"))
+        (record,) = office.records("budgets")
+        assert "is damaged" in record["error"]
+        again = await office.returned(worker)
+        assert "not known" in await again.begin_refused("k-9")
 
-    asyncio.run(run())
-
-
-async def _restarted(office: Office, between: Any = lambda: None) -> None:
-    assert office.broker is not None
-    await office.broker.close()
-    between()
-    office.open()
+    story(tmp_path, tell)

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from broker.machine import Machine
+from broker.machine import Machine, tell_machine
 from broker.office import Worker, records_of, until
 from relay_shell.evidence import chain
 from relay_shell.wire.errors import RelayError
-
-
-def tell_machine(root: Path, tell: Callable[[Machine], Awaitable[None]]) -> None:
-    """Run one scenario against a broker in its own process."""
-
-    async def run() -> None:
-        machine = Machine(root)
-        try:
-            async with asyncio.timeout(120):
-                await machine.start()
-                await tell(machine)
-        finally:
-            await machine.close()
-
-    asyncio.run(run())
 
 
 def whole(path: Path) -> None:

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from broker.machine import Machine
+from broker.machine import Machine, tell_machine
 from broker.office import records_of, until
 from relay_shell.wire.frame import FIRST
 
 MIB = 1024 * 1024
-
-
-def tell_machine(root: Path, tell: Callable[[Machine], Awaitable[None]]) -> None:
-    """Run one scenario against a broker in its own process."""
-
-    async def run() -> None:
-        machine = Machine(root)
-        (root / "etc" / "relay-shell.toml").write_text("[limits]\nconnections_per_user = 512\n")
-        try:
-            async with asyncio.timeout(120):
-                await machine.start()
-                await tell(machine)
-        finally:
-            await machine.close()
-
-    asyncio.run(run())
+MANY = "[limits]\nconnections_per_user = 512\n"
 
 
 def resident(machine: Machine) -> int:
@@ -62,7 +46,7 @@ def test_two_hundred_agents_at_work(tmp_path: Path) -> None:
         for worker in workers:
             await front.ask("disconnect", {"conn": worker.conn, "reason": "EOF"})
 
-    tell_machine(tmp_path, tell)
+    tell_machine(tmp_path, tell, MANY)
     records = records_of(tmp_path / "audit.jsonl")
     assert sum(row["event"] == "outcome" for row in records) == 601
     assert sum(row["event"] == "disconnect" for row in records) == 200
@@ -91,4 +75,4 @@ def test_frames_that_never_end(tmp_path: Path) -> None:
         assert resident(machine) - before < 64 * MIB
         await until(lambda: len(machine.records("worker", what="started")) == 9)
 
-    tell_machine(tmp_path, tell)
+    tell_machine(tmp_path, tell, MANY)

@@ -50,8 +50,7 @@ def test_a_freeze_stops_workers_refuses_calls_and_survives(tmp_path: Path) -> No
         assert record["what"] == "all" and record["reason"] == "incident 42"
         assert record["uid"] == os.geteuid() and record["principal"].startswith("unix:")
 
-        await office.broker.close()
-        office.open()
+        await office.restart()
         _, again = await office.at_work()
         refusal = await again.begin_refused("k-2")
         assert refusal == "Frozen: frozen by the operator: incident 42"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.office import Office, Worker, office_in, story, until
+from broker.office import Office, Worker, story, until
 from relay_shell.broker import admission
 from relay_shell.wire.errors import RelayError
 
@@ -255,31 +255,25 @@ def test_a_frozen_principal_gets_no_stored_answer(tmp_path: Path) -> None:
 
 
 def test_keys_outlive_the_broker_and_the_call(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(60), office_in(tmp_path) as office:
-            _, worker = await office.at_work()
-            await worker.begin("k-1", args=KEYED)
-            await worker.end("k-1", exit=7)
-            await worker.begin("k-2", args=KEYED | {"idempotency_key": "running"})
-            await worker.begin("k-3", args=KEYED | {"idempotency_key": "lost"})
-            client = office.clients[-1]
-            assert office.broker is not None
-            await office.broker.close()
-            office.open()
-            again = await office.returned(worker, calls=["k-2"])
-            front = await office.front()
-            await front.ask(
-                "connect", {"transport": "unix", "conn": worker.conn}, (client.fileno(),)
-            )
-            assert (await again.begin("k-4", args=KEYED))["replay"]["exit"] == 7
-            await again.end("k-2", exit=8)
-            running = await again.begin("k-5", args=KEYED | {"idempotency_key": "running"})
-            assert running["replay"]["exit"] == 8
-            # The worker came back without this call: it is not run a second time.
-            lost = await again.begin("k-6", args=KEYED | {"idempotency_key": "lost"})
-            assert lost["replay"]["status"] == "interrupted"
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        await worker.begin("k-1", args=KEYED)
+        await worker.end("k-1", exit=7)
+        await worker.begin("k-2", args=KEYED | {"idempotency_key": "running"})
+        await worker.begin("k-3", args=KEYED | {"idempotency_key": "lost"})
+        client = office.clients[-1]
+        await office.restart()
+        again = await office.returned(worker, calls=["k-2"])
+        await office.resumed(worker, client)
+        assert (await again.begin("k-4", args=KEYED))["replay"]["exit"] == 7
+        await again.end("k-2", exit=8)
+        running = await again.begin("k-5", args=KEYED | {"idempotency_key": "running"})
+        assert running["replay"]["exit"] == 8
+        # The worker came back without this call: it is not run a second time.
+        lost = await again.begin("k-6", args=KEYED | {"idempotency_key": "lost"})
+        assert lost["replay"]["status"] == "interrupted"
 
-    asyncio.run(run())
+    story(tmp_path, tell)
 
 
 def test_with_a_window_of_nothing_keys_are_ignored(tmp_path: Path) -> None:

@@ -33,9 +33,7 @@ def test_calls_outlive_a_restart_of_the_broker(tmp_path: Path) -> None:
         again = await office.returned(worker, calls=["k-1"])
         # The worker may be back before the front is.
         assert (await again.begin("k-2"))["decision"] == "allow"
-        front = await office.front()
-        body = {"transport": "unix", "conn": worker.conn}
-        assert (await front.ask("connect", body, (sock.fileno(),)))["conn"] == worker.conn
+        await office.resumed(worker, sock)
         await again.end("k-1", exit=0)
         await again.end("k-2", exit=0)
         assert office.records("interrupted") == [] and len(office.records("outcome")) == 2
@@ -52,12 +50,8 @@ def test_a_client_that_left_meanwhile_is_accounted_for(
         kept = office.clients[-1]
         other = await office.connect(front)
         parked = await office.worker(front, other["conn"])
-        await office.broker.close()
-        monkeypatch.setattr(worker_desk, "RETURN", 0.5)
-        office.open()
-        front = await office.front()
-        body = {"transport": "unix", "conn": worker.conn}
-        await front.ask("connect", body, (kept.fileno(),))
+        await office.restart(lambda: monkeypatch.setattr(worker_desk, "RETURN", 0.5))
+        await office.resumed(worker, kept)
         again = await office.returned(parked)
         (row,) = await until(lambda: office.records("disconnect"))
         assert row["conn"] == other["conn"] and "returned" in row["detail"]
@@ -71,15 +65,11 @@ def test_a_call_whose_worker_is_gone_as_well_shows_as_interrupted(tmp_path: Path
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()
         await worker.begin("k-1")
-        await office.broker.close()
-        (state,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
-        state.unlink()
-        office.open()
+        await office.restart(office.worker_state().unlink)
         (row,) = office.records("interrupted")
         assert row["call_id"] == "k-1" and row["tool"] == "shell_exec"
         assert len(office.broker.state.calls) == 0
-        await office.broker.close()
-        office.open()
+        await office.restart()
         assert len(office.records("interrupted")) == 1, "it is accounted for once"
         peer = Worker(await office.dial(), worker.conn)
         body = {"version": VERSION, "worker": worker.id, "resume": worker.hello["resume"]}
@@ -94,7 +84,7 @@ def test_a_worker_s_state_that_was_tampered_with_is_refused(tmp_path: Path, spoi
         _, worker = await office.at_work()
         await worker.begin("k-1")
         await office.broker.close()
-        (path,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
+        path = office.worker_state()
         text = path.read_text()
         if spoil == "pid":
             path.write_text(text.replace(f'"pid":{os.getpid()}', '"pid":1'))
@@ -123,8 +113,7 @@ def test_a_record_that_opens_late_still_accounts_for_open_calls(tmp_path: Path) 
         _, worker = await office.at_work()
         await worker.begin("k-1")
         await office.broker.close()
-        (state,) = Path(office.settings["paths.runtime"]).glob("worker-*.json")
-        state.unlink()
+        office.worker_state().unlink()
         office.audit.chmod(0o666)
         office.open()
         assert "REFUSING CALLS" in office.broker.state.summary()

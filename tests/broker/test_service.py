@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from broker.machine import Machine
+from broker.machine import Machine, tell_machine
 from broker.office import until
-
-
-def tell_machine(root: Path, tell: Callable[[Machine], Awaitable[None]], **environ: str) -> None:
-    """Run one scenario against a broker in its own process."""
-
-    async def run() -> None:
-        machine = Machine(root)
-        machine.environ = environ
-        try:
-            async with asyncio.timeout(60):
-                await machine.start()
-                await tell(machine)
-        finally:
-            await machine.close()
-
-    asyncio.run(run())
 
 
 def hangup(machine: Machine) -> None:
