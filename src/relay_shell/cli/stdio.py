@@ -48,8 +48,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--config",
         metavar="DIR",
-        default="/etc/relay-shell",
-        help="directory of relay-shell.toml (default: %(default)s)",
+        help="directory of relay-shell.toml (default: RELAY_SHELL_CONFIG or /etc/relay-shell)",
     )
 
 
@@ -63,15 +62,16 @@ def run(args: argparse.Namespace) -> int:
     import logging
 
     from ..broker.access_file import load_access
-    from ..config import load
+    from ..config import ROOT, load
 
     # stdout belongs to the protocol: whatever else writes to descriptor 1 goes to stderr.
     stdout = os.dup(1)
     os.dup2(2, 1)
     logging.basicConfig(level=logging.WARNING, format="relay-shell: %(message)s", stream=sys.stderr)
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
-    settings = load(args.config, os.environ)
-    return asyncio.run(_serve(settings, load_access(args.config), 0, stdout))
+    root = args.config or os.environ.get("RELAY_SHELL_CONFIG") or ROOT
+    settings = load(root, os.environ)
+    return asyncio.run(_serve(settings, load_access(root), 0, stdout))
 
 
 def state_home(environ: Mapping[str, str]) -> Path:

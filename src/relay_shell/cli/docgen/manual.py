@@ -17,6 +17,8 @@ from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
 from ..auditverify import VERIFY_STATUS
 from ..evidence import BUNDLE_STATUS
+from ..forward import LATE, NOT_FORWARDING
+from ..policy import EX_DATAERR
 from . import commands
 
 
@@ -123,7 +125,12 @@ def statuses() -> str:
     by_status: dict[int, list[str]] = {}
     for kind, row in KINDS.items():
         by_status.setdefault(row.exit_status, []).append(kind)
-    by_status.setdefault(74, []).append("an input or output error of this command")
+    others = {
+        74: "an input or output error of this command",
+        EX_DATAERR: "``policy``: input or a file that cannot be used",
+        NOT_FORWARDING: "``forward status``: nothing is forwarded",
+        LATE: "``forward status``: the collector is late, or the service fails",
+    }
     lines = ["0\n    Success."]
     lines.append(
         "1\n    A check found something: ``doctor`` a failure, ``posture diff`` a difference,"
@@ -133,8 +140,9 @@ def statuses() -> str:
         lines.append(f"{status}\n    ``audit verify``: {KINDS_OF_DAMAGE[kind]}.")
     for kind, status in BUNDLE_STATUS.items():
         lines.append(f"{status}\n    ``evidence verify``: {KINDS_OF_BUNDLE[kind]}.")
-    for status, kinds in sorted(by_status.items()):
-        text = ", ".join(kinds)
+    for status in sorted(by_status | others):
+        said = [", ".join(by_status.get(status, ())), others.get(status, "")]
+        text = "; ".join(filter(None, said))
         lines.append(f"{status}\n    {text[:1].upper()}{text[1:]}.")
     lines.append("130, 141\n    Interrupted; the reader of the output has gone.")
     return "\n\n".join(lines)
