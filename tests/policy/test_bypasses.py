@@ -218,6 +218,84 @@ def test_p6_settings_of_the_policy_are_no_argument_of_a_call() -> None:
     assert classify_call("shell_exec", {"command": "rm x", "env": env}).tier >= plain.tier
 
 
+# Reading forms of programs with a later word, request or option that changes something.
+LATER_WORDS = [
+    "kill -0 -s 9 77",
+    "kill -0 $x",
+    "x='-s 9 77'; kill -0 $x",
+    "kill -s 0 -KILL 77",
+    "xargs kill -0",
+    "git grep --open=touch y",
+    "git grep --op=touch y",
+    "git config edit",
+    "debugfs -R 'dump a /etc/cron.d/b' /dev/sda1",
+    "debugfs -R 'rdump / /etc' /dev/sda1",
+    "debugfs -R 'logdump -f x' /dev/sda1",
+    "xfs_db -r -c 'metadump /etc/passwd' /dev/sda1",
+    "xfs_db -r -c 'sb 0' -c 'log start /etc/x' /dev/sda1",
+    "timedatectl ntp-servers eth0 192.0.2.1",
+    "chronyc -m tracking makestep",
+    "chronyc -nm tracking makestep",
+    "ntpq -c ':config server 192.0.2.1'",
+    "ntpq -c rv -c 'saveconfig x'",
+    "man -u ls",
+    "man -c ls",
+    "kubectl get pods --profile=cpu",
+    "kubectl get pods --profile=cpu --profile-output=/etc/x",
+    "kubectl get pods --cache-dir /etc/x",
+    "aws apigateway get-export --rest-api-id a --stage-name b --export-type oas30 /etc/x",
+    "aws apigateway test-invoke-method --http-method DELETE",
+    "mysqladmin status shutdown",
+    "redis-cli acl log reset",
+    "named-checkzone -D -o /etc/x example.org db",
+    "logrotate -d -l /etc/x /etc/logrotate.conf",
+    "apt-file update",
+    "ceph auth get client.x -o /etc/x",
+    "ceph osd tree --out-file=/etc/x",
+    "rados -p x get y /etc/z",
+    "gluster volume profile x info clear",
+    "etcdctl check perf",
+    "mailq -q",
+]
+
+
+@pytest.mark.parametrize("command", LATER_WORDS)
+def test_later_word_that_changes_something_is_seen(command: str) -> None:
+    assert classify_command(command).tier >= Tier.STATEFUL
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kill -0 77",
+        "kill -s 0 77",
+        "kill -0 -- -77",
+        "git grep -n --or x",
+        "git config user.name",
+        "debugfs -R 'stat <2>' /dev/sda1",
+        "debugfs -R 'ls -l /' /dev/sda1",
+        "xfs_db -r -c 'sb 0' -c p /dev/sda1",
+        "xfs_db -r -c 'freesp -s' /dev/sda1",
+        "timedatectl show-timesync",
+        "chronyc -n sources",
+        "ntpq -pn",
+        "ntpq -c rv -c peers",
+        "man -k x",
+        "aws apigateway get-rest-apis",
+        "mysqladmin -u root -p extended-status",
+        "redis-cli acl log",
+        "named-checkzone example.org db",
+        "apt-file search x",
+        "ceph osd tree",
+        "rados -p x get y -",
+        "gluster volume top x read",
+        "mailq",
+    ],
+)
+def test_their_reading_forms_stay_reading(command: str) -> None:
+    assert classify_command(command).tier == Tier.READ_ONLY
+
+
 @pytest.mark.parametrize("piece", ["git push ", "dd ", "a;", "$(", "{a,", "sudo ", "find -exec "])
 def test_p7_repetition_costs_no_more_than_its_length(piece: str) -> None:
     """180 KB of one word was quadratic elsewhere; here it is refused, or its steps are bounded."""

@@ -289,6 +289,8 @@ def judge_etcd(call: Call, spec: Spec) -> None:
         "auth status",
         "cluster-health",
     ):
+        if verbs[0] == "check":
+            call.add(2, f"`{call.name} check` puts load and keys on the store")
         if verbs[0] == "watch" and "--" in options:
             call.add(2, "`etcdctl watch` runs a command on each event")
         return

@@ -221,9 +221,13 @@ def judge_kill(call: Call, spec: Spec) -> None:
     if not args:
         return
     first = args[0].text if args[0].exact else ""
-    if first in ("-l", "-L", "--list", "--table") or first in ("-0", "-s0"):
+    if first in ("-l", "-L", "--list", "--table"):
         return
-    if first in ("-s", "-n", "--signal") and len(args) > 1 and args[1].text in ("0", "EXIT"):
+    named = first in ("-s", "-n", "--signal") and len(args) > 1 and args[1].text in ("0", "EXIT")
+    # A later option names another signal: the last one counts.
+    if (named or first in ("-0", "-s0")) and not any(
+        arg.wild or re.match(r"-[^\d-]|--.", arg.text) for arg in args[2 if named else 1 :]
+    ):
         return
     if any(arg.exact and arg.text == "-1" for arg in args[1:]):
         call.add(3, "signals every process")

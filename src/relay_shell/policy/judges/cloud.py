@@ -88,6 +88,11 @@ def judge_aws(call: Call, spec: Spec) -> None:
         "get-object-torrent",
         "select-object-content",
     )
+    # What answers with a stream writes it to the file that the third word names.
+    outfile = outfile or (verb in ("get-export", "get-sdk") and len(words) > 2)
+    if verb.startswith("test-invoke-"):
+        call.add(2, f"`aws {service} {verb}` invokes it")
+        return
     if verb == "wait":
         return
     if _READ.fullmatch(verb) and not outfile:

@@ -47,7 +47,7 @@ _HARMLESS_CONFIG = re.compile(
 # Options of reading subcommands that write files or run programs, also abbreviated.
 _OUTPUT = re.compile(r"--outp?u?t?(?:=.*)?|--output-directory(?:=.*)?|--output=.*")
 _RUNS = re.compile(
-    r"--ext-d\w*|--textc\w*|--filters|-O.*|--open-files-in-pager.*|--upload-p.*|--exec(?:=.*)?"
+    r"--ext-d\w*|--textc\w*|--filters|-O.*|--op[\w-]*(?:=.*)?|--upload-p.*|--exec(?:=.*)?"
     r"|--remote=.*|--receive-p.*"
     r"|--run-command.*|--config-env.*"
 )
@@ -210,7 +210,8 @@ def _lists(name: str, args: list[Arg], options: list[str]) -> bool:
             return True
         if operands and operands[0].text in ("list", "get"):
             return True
-        return len(operands) == 1
+        # Of one word the newer git takes the name of a subcommand first, which opens an editor.
+        return len(operands) == 1 and operands[0].text != "edit"
     if not operands:
         return True
     if name == "branch" and set(options) <= {"-a", "-r", "-v", "-vv", "-i", "--all", "--remotes"}:

@@ -81,6 +81,42 @@ def judge_zfs_allow(call: Call, spec: Spec) -> None:
         call.add(2, "`zfs allow` delegates permissions")
 
 
+_DEBUGFS_READ = re.compile(
+    r"\s*(?:stat|ls|show_super_stats|stats|blocks|bmap|cat|filefrag|ex|extents|dump_extents|htree"
+    r"|htree_dump|icheck|ncheck|imap|inode_dump|idump|lsdel|list_deleted_inodes|ffb|ffi|testb|testi"
+    r"|find_free_block|find_free_inode|logdump|mi_check|quota|lq|list_quota|gq|get_quota|ea_list"
+    r"|ea_get|supported_features|features|params|pwd|help|block_dump|bdump|bd|dump_mmp|pathlen"
+    r"|orphan_inodes|dirsearch|e2freefrag|freefrag|dx_hash|hash|ls_acl|journal_show)\b"
+    r"(?!.*\s-[a-zA-Z]*f).*"
+)
+
+
+def judge_debugfs(call: Call, spec: Spec) -> None:
+    """`debugfs`: without -w it changes no file system, but its dump requests write files."""
+    parsed = by_spec(call, spec)
+    for request in parsed.all("-R"):
+        if not request.exact or not _DEBUGFS_READ.fullmatch(request.text):
+            call.add(2, f"request {request.display} of `debugfs` is not known to only read")
+
+
+_XFS_READ = re.compile(
+    r"\s*(?:a|agf|agi|agfl|agresv|b|bmap|btdump|btheight|check|convert|daddr|dblock|dquot|echo|f|fsb"
+    r"|fsblock|forward|frag|freesp|fsmap|help|hash|info|inode|label|logformat|logres|ls|ncheck|p"
+    r"|path|pop|print|push|quit|rdump|ring|rmapbt|sb|timelimit|type|uuid|version)(?:\s+[^\s>|]+)*\s*"
+)
+
+
+def judge_xfs_db(call: Call, spec: Spec) -> None:
+    """`xfs_db`: with -r it changes no file system, but some of its commands write files."""
+    parsed = by_spec(call, spec)
+    for command in parsed.all("-c"):
+        words = command.text.split()
+        known = command.exact and _XFS_READ.fullmatch(command.text)
+        sets = words[:1] in (["label"], ["uuid"], ["version"]) and len(words) > 1
+        if not known or sets or words[:1] == ["rdump"]:
+            call.add(2, f"command {command.display} of `xfs_db` is not known to only read")
+
+
 _CEPH_READ = frozenset(
     (
         "status health df versions version fsid report quorum_status features time-sync-status"
@@ -122,6 +158,10 @@ def judge_ceph(call: Call, spec: Spec) -> None:
     known = [word for word in verbs if word in _CEPH_READ]
     first_two = words[:2]
     reading = bool(known) and all(word in _CEPH_READ for word in first_two[:1])
+    if any(re.match(r"-o|--out-?f", arg.text) for arg in call.args):
+        call.add(2, f"`{call.name}` writes its answer to a file")
+    if call.name == "rados" and "get" in words and words[-1:] != ["-"]:
+        call.add(2, "`rados get` writes a file")
     if not words and call.args:
         return
     asking = reading and (len(words) < 2 or any(w in _VERBS for w in words[:3]))
@@ -146,7 +186,7 @@ _CEPH_CHANGE = frozenset(
     ).split()
 )
 _CLUSTER_READ = {
-    "gluster": r"(?:volume|vol|peer|pool|snapshot)\s+(?:info|status|list|get|top"
+    "gluster": r"(?!.*\sclear\b)(?:volume|vol|peer|pool|snapshot)\s+(?:info|status|list|get|top"
     r"|profile\s+\S+\s+info).*"
     r"|--version|version",
     "drbdadm": r"(?:status|dump|role|cstate|dstate|sh-\S+|show-gi|get-gi)\b.*|--version",

@@ -139,7 +139,7 @@ def _redis_command(call: Call, words: list[str]) -> None:
     elif verb in ("script", "function", "acl") and second in ("flush", "delete", "deluser"):
         call.add(3, f"`{verb} {second}` removes data")
     elif verb in _REDIS_SUB:
-        if second not in _REDIS_SUB[verb]:
+        if second not in _REDIS_SUB[verb] or [word.lower() for word in words[2:]] == ["reset"]:
             call.add(2, f"`{verb} {second}` changes the server")
     elif verb not in _REDIS_READ:
         call.add(2, f"`{verb}` is not known to only read")

@@ -25,6 +25,26 @@ def judge_date(call: Call, spec: Spec) -> None:
             call.output = Value(safe=True)
 
 
+_NTPQ_READ = frozenset(
+    (
+        "addvars associations authinfo as cl clearvars cooked cv debug delay exit help"
+        " host hostnames ifstats iostats kerninfo keyid keytype lassociations lopeers"
+        " lpassociations lpeers mreadlist mreadvar mrl mrulist mrv monstats ntpversion"
+        " opeers passociations peers poll pstats pstatus quit raw readlist readvar reslist"
+        " rl rmvars rv showvars sysinfo sysstats timeout timerstats version apeers"
+        " clocklist clockvar"
+    ).split()
+)
+
+
+def judge_ntpq(call: Call, spec: Spec) -> None:
+    """`ntpq`: asks a server; `:config`, `config-from-file`, `saveconfig` and others change it."""
+    for request in by_spec(call, spec).all("-c", "--command"):
+        words = request.text.split()
+        if not request.exact or (words and words[0] not in _NTPQ_READ):
+            call.add(2, f"request {request.display} of `ntpq` is not known to only read")
+
+
 def judge_tput(call: Call, spec: Spec) -> None:
     """`tput`: asks terminfo; `init` and `reset` write the terminal and its tab file."""
     words = [arg.text for arg in call.args if arg.exact]
