@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import pty
+import select
 import shlex
 import subprocess
 from pathlib import Path
@@ -58,6 +61,51 @@ def test_files_are_offered_where_a_file_is_wanted(tmp_path):
     assert complete("relay-shell", "status", "--socket", "op", cwd=str(tmp_path)) == [
         "operator.sock"
     ]
+
+
+@pytest.mark.parametrize("verb", [["policy", "lint"], ["evidence", "verify"]])
+def test_files_are_offered_as_arguments(tmp_path, verb):
+    (tmp_path / "access.toml").touch()
+    (tmp_path / "a b").mkdir()
+    assert complete("relay-shell", *verb, "a", cwd=str(tmp_path)) == ["a b", "access.toml"]
+    assert "access.toml" in complete("relay-shell", *verb, "", cwd=str(tmp_path))
+    assert "access.toml" not in complete("relay-shell", "status", "", cwd=str(tmp_path))
+
+
+def expect(master: int, text: bytes) -> None:
+    """Read what the terminal shows until it has the text."""
+    shown = b""
+    while text not in shown:
+        assert select.select([master], [], [], 60)[0], shown
+        shown += os.read(master, 65536)
+
+
+def test_a_shell_at_a_terminal_completes_a_directory_with_a_slash(tmp_path):
+    """What readline makes of it: a quoted name, and no blank after a directory."""
+    (tmp_path / "rules of ours").mkdir()
+    master, terminal = pty.openpty()
+    bash = subprocess.Popen(
+        ["bash", "--norc", "-i"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "ready> ", "INPUTRC": "/dev/null"},
+        start_new_session=True,
+    )
+    os.close(terminal)
+    try:
+        expect(master, b"ready> ")
+        os.write(master, f"source {shlex.quote(str(SCRIPT))}\n".encode())
+        expect(master, b"ready> ")
+        os.write(master, b"relay-shell() { printf '<%s>' \"$@\"; echo; }\n")
+        expect(master, b"ready> ")
+        os.write(master, b"relay-shell policy lint ru\tx\n")
+        expect(master, b"<policy><lint><rules of ours/x>")
+    finally:
+        bash.kill()
+        bash.wait()
+        os.close(master)
 
 
 def test_every_option_of_every_parser_is_offered():

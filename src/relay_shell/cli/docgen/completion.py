@@ -7,7 +7,7 @@ import argparse
 from ..verbs import VERBS
 from . import commands
 
-FILES = frozenset({"PATH", "FILE", "DIR"})
+FILES = frozenset({"PATH", "FILE", "DIR", "BUNDLE"})
 """Values that are names of files."""
 
 POSTURES = "/usr/share/relay-shell/postures"
@@ -16,9 +16,15 @@ HEAD = """\
 # bash completion for relay-shell(1)
 # Generated from its parsers by `python -m relay_shell.cli.gendocs`; do not edit.
 
+# As names of files: a directory is followed by a slash, and blanks are quoted.
+_relay_shell_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$1")
+}
+
 _relay_shell() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local path='' words='' at
+    local path='' words='' files='' at
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
         case "$path ${COMP_WORDS[at]}" in
@@ -27,6 +33,7 @@ _relay_shell() {
 TAIL = """\
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    [ -z "$files" ] || _relay_shell_files "$cur"
 } && complete -F _relay_shell relay-shell
 """
 
@@ -47,7 +54,8 @@ def script() -> str:
     top = " ".join([*VERBS, "--help", "--version", "--verify-audit"])
     lines.append(f"        '') words='{top}' ;;")
     for path, parser in paths:
-        lines.append(f"        ' {' '.join(path)}') words={_words(path, parser)} ;;")
+        wanted = " files=1" if _takes_files(parser) else ""
+        lines.append(f"        ' {' '.join(path)}') words={_words(path, parser)}{wanted} ;;")
     return "\n".join(lines) + "\n" + TAIL
 
 
@@ -62,6 +70,10 @@ def _words(path: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
             f"\"$(cd {POSTURES} 2>/dev/null && printf '%s ' *.conf | sed 's/\\.conf//g') {text}\""
         )
     return f"'{text}'"
+
+
+def _takes_files(parser: argparse.ArgumentParser) -> bool:
+    return any(commands.value_name(action) in FILES for action in commands.positionals(parser))
 
 
 def _values(path: tuple[str, ...], parser: argparse.ArgumentParser) -> list[str]:
@@ -86,7 +98,7 @@ def _values(path: tuple[str, ...], parser: argparse.ArgumentParser) -> list[str]
     if files:
         lines.append(
             f"        {' | '.join(files)})\n"
-            '            mapfile -t COMPREPLY < <(compgen -f -- "$cur")\n'
+            '            _relay_shell_files "$cur"\n'
             "            return ;;"
         )
     if free:
