@@ -55,7 +55,7 @@ class Agent:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(60)
         finally:
             self._process.kill()
             self._process.stdout.close()
@@ -127,6 +127,6 @@ class Agent:
 
     def _gone(self) -> Gone:
         assert self._process.stderr is not None
-        status = self._process.wait(20)
+        status = self._process.wait(60)
         said = self._process.stderr.read().decode(errors="replace").strip()
         return Gone(f"relay-shell connect: status {status}: {said}")

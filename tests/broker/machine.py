@@ -72,7 +72,7 @@ class Machine(Office):
         """SIGTERM; return the exit status."""
         assert self.process is not None
         self.process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     async def close(self) -> None:

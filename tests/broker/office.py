@@ -69,7 +69,7 @@ def records_of(path: Path) -> list[Body]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait for a condition, bounded; return what it returned."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := condition()):
@@ -101,7 +101,7 @@ class Peer:
         self.closed = reason
 
     async def ask(self, name: str, body: Body | None = None, fds: tuple[int, ...] = ()) -> Body:
-        return await self.link.request(name, body or {}, fds=fds, timeout=20)
+        return await self.link.request(name, body or {}, fds=fds, timeout=60)
 
     async def refused(self, name: str, body: Body | None = None, fds: tuple[int, ...] = ()) -> str:
         """Ask for what must be refused; return "Kind: message"."""
@@ -283,7 +283,7 @@ def story(root: Path, tell: Callable[[Office], Awaitable[None]], **changes: Any)
     """Run one scenario against a fresh broker."""
 
     async def run() -> None:
-        async with asyncio.timeout(60), office_in(root, **changes) as office:
+        async with asyncio.timeout(120), office_in(root, **changes) as office:
             await tell(office)
 
     asyncio.run(run())

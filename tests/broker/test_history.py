@@ -71,7 +71,7 @@ def test_each_asker_has_one_question_at_a_time(
 
     def slow(*args: Any, **more: Any) -> Any:
         asked.set()
-        assert going.wait(20)
+        assert going.wait(60)
         return iter(())
 
     monkeypatch.setattr(module, "iter_records", slow)

@@ -29,7 +29,7 @@ async def gone(sock: socket.socket) -> bytes:
     """Wait until the broker closes; return what it said before."""
     loop = asyncio.get_running_loop()
     said = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 packet = await loop.sock_recv(sock, 70_000)

@@ -211,7 +211,7 @@ def test_the_broker_reads_the_record_for_who_may_not(tmp_path):
 
 async def lines(process, count):
     """The next JSON lines of a running command, within a bound."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return [json.loads(await process.stdout.readline()) for _ in range(count)]
 
 

@@ -92,7 +92,7 @@ async def recovers_alone(disk: Path) -> None:
             file.write(bytes(4096))
     await refused(writer, "k-1", "no_space")
     ballast.unlink()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await back.wait()
     assert writer.trouble is None
     await writer.append(intent("k-2"))

@@ -33,7 +33,7 @@ class Gate:
         monkeypatch.setattr("relay_shell.evidence.sync.os.fdatasync", self._sync)
 
     def _sync(self, fd: int) -> None:
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         self.syncs += 1
         os.fsync(fd)
 

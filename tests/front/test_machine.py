@@ -48,7 +48,7 @@ class Agent:
     def leave(self) -> None:
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(20)
+        self.process.wait(60)
 
 
 def reaches(machine: Machine, handle: str) -> None:

@@ -77,7 +77,7 @@ class Rig:
         }
         return await self.sessions.spawn(argv, **{**given, **options})
 
-    async def until(self, condition: Any, seconds: float = 10) -> None:
+    async def until(self, condition: Any, seconds: float = 60) -> None:
         """Poll for a condition; fail if it does not come true."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -29,7 +29,7 @@ def play(rig: Any, *commands: Any, **options: Any) -> list[Any]:
         async with rig() as r:
             done = [await r.run(command, call=enforced(), **options) for command in commands]
             scratch = [name for name in os.listdir(r.account.tmp) if name.startswith("readonly-")]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while any(os.path.exists(f"{r.account.tmp}/{name}") for name in scratch):
                     await asyncio.sleep(0.01)
             return done

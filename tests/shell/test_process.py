@@ -43,7 +43,7 @@ def test_end_is_noticed_and_told(command: str, exit_status: int | None, name: st
         children, ended = Children(None), asyncio.Event()
         before = len(os.listdir("/proc/self/fd"))
         process = _start(children, ["sh", "-c", command], ended)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await ended.wait()
         assert process.exited
         # A zombie until it is reaped: its number cannot have been used again.

@@ -64,7 +64,7 @@ def story(tell: Callable[[Broker, Recorder, Session], Awaitable[None]], wait: fl
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

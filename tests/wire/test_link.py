@@ -46,7 +46,7 @@ class Pair:
 
     async def settle(self) -> None:
         """Run until both ends have noticed that the link is over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (self.front.closed and self.broker.closed):
                 await asyncio.sleep(0)
 

@@ -151,7 +151,7 @@ class Setting:
         self.front = FrontEnd(ours)
         self.worker = Worker(theirs, self.broker.dial, own_process=False)
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """Poll for a condition; fail if it does not come true."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -171,7 +171,7 @@ async def _setting() -> AsyncIterator[Setting]:
     try:
         yield setting
     finally:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await setting.close()
 
 

@@ -101,7 +101,7 @@ class Unit:
         await asyncio.gather(accept(), listen())
 
     async def ended(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.process.poll() is None:
                 await asyncio.sleep(0.02)
         return self.process.returncode
@@ -122,7 +122,7 @@ class Unit:
             self.manager.close()
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 assert self.process.poll() is None, self.process.stderr.read()  # type: ignore[union-attr]
                 await asyncio.sleep(0.02)
