@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 BENCHES: dict[str, tuple[list[str], int]] = {
     "calls": (["--rounds", "25"], 120),
     "front": (["--rounds", "20"], 60),
-    "broker": (["--calls", "1000", "--uvloop"], 90),
+    "broker": (["--calls", "1000"], 90),
     "worker": (["200"], 60),
     "evidence": ([], 60),
     "classify": ([], 60),

@@ -29,10 +29,18 @@ class Gate:
 
     def __init__(self, monkeypatch) -> None:
         self.open = threading.Event()
+        self.begun = threading.Event()
         self.syncs = 0
-        monkeypatch.setattr("relay_shell.evidence.sync.os.fdatasync", self._sync)
+        monkeypatch.setattr("relay_shell.evidence.flusher.os.fdatasync", self._sync)
+
+    async def reached(self) -> None:
+        """Return when a sync waits here."""
+        async with asyncio.timeout(60):
+            while not self.begun.is_set():
+                await asyncio.sleep(0.001)
 
     def _sync(self, fd: int) -> None:
+        self.begun.set()
         assert self.open.wait(60)
         self.syncs += 1
         os.fsync(fd)
@@ -45,7 +53,8 @@ def test_those_who_come_during_a_sync_share_the_next(fd, monkeypatch) -> None:
         for n in range(1, 10):
             sync.written = n
             waiting.append(asyncio.create_task(sync.wait()))
-            await asyncio.sleep(0)
+            await gate.reached()
+        await asyncio.sleep(0)
         assert sync.durable == 0 and not any(task.done() for task in waiting)
         gate.open.set()
         await waiting[0]
@@ -53,6 +62,21 @@ def test_those_who_come_during_a_sync_share_the_next(fd, monkeypatch) -> None:
         await asyncio.gather(*waiting)
         assert sync.durable == 9 and gate.syncs == 2
         assert sync.status()["largest_batch"] == 8
+        sync.stop()
+
+    asyncio.run(run())
+
+
+def test_those_of_one_turn_share_a_sync(fd, monkeypatch) -> None:
+    async def run() -> None:
+        gate, sync = Gate(monkeypatch), GroupSync(lambda: fd, failed)
+        gate.open.set()
+        waiting = []
+        for n in range(1, 10):
+            sync.written = n
+            waiting.append(asyncio.create_task(sync.wait()))
+        await asyncio.gather(*waiting)
+        assert sync.durable == 9 and gate.syncs == 1
         sync.stop()
 
     asyncio.run(run())
@@ -79,7 +103,7 @@ def test_a_sync_that_ran_beside_a_failed_one_is_not_believed(fd, monkeypatch) ->
         gate, sync = Gate(monkeypatch), GroupSync(lambda: fd, failed)
         sync.written = 1
         first = asyncio.create_task(sync.wait())
-        await asyncio.sleep(0)
+        await gate.reached()
         second = asyncio.create_task(sync.wait())
         await asyncio.sleep(0)
         sync.fail(EvidenceError("io"))
@@ -102,7 +126,7 @@ def test_a_retired_descriptor_stays_open_while_it_is_synced(fd, monkeypatch, tmp
         now = old
         sync = GroupSync(lambda: now, failed)
         waiting = asyncio.create_task(sync.wait())
-        await asyncio.sleep(0)
+        await gate.reached()
         now = fd
         sync.retire(old)
         os.fstat(old)

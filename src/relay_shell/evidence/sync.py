@@ -6,11 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from errno import EIO
 from typing import Any
 
 from .errors import EvidenceError
+from .flusher import Flusher
 
 SYNC_WITHIN = 1.0
 """Seconds after which a record that nobody waits for is durable too."""
@@ -36,11 +35,13 @@ class GroupSync:
         self._waiters: list[asyncio.Future[None]] = []
         self._served: list[asyncio.Future[None]] = []
         """Those whom the running sync serves."""
-        self._running = self._void = False
+        self._planned = self._running = self._void = False
         self._closed = False
         self._retired: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._pool = ThreadPoolExecutor(1, "relay-evidence")
+        self._flusher = Flusher(self._done)
+        self._target = 0
+        self._started = 0.0
         self._count = self._largest = 0
         self._slowest = 0.0
 
@@ -50,9 +51,13 @@ class GroupSync:
         Raises:
             EvidenceError: it may not be.
         """
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.append(waiter)
-        self._start()
+        if not self._planned and not self._running:
+            # After all that is read in this turn of the loop, which shares the sync.
+            self._planned = True
+            loop.call_soon(self._start)
         await waiter
 
     def soon(self) -> None:
@@ -91,7 +96,7 @@ class GroupSync:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._pool.shutdown()
+        self._flusher.stop()
 
     def release(self, failure: EvidenceError | None) -> None:
         """Answer those who still wait, after a last sync by the owner."""
@@ -99,8 +104,11 @@ class GroupSync:
         self._waiters = []
 
     def _start(self) -> None:
+        self._planned = False
         fd = self._fd()
         if self._running or self._closed or fd is None:
+            return
+        if not self._waiters and self.durable >= self.written:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -108,30 +116,26 @@ class GroupSync:
         self._served, self._waiters = self._waiters, []
         self._running = True
         self._largest = max(self._largest, len(self._served))
-        started, target = time.perf_counter(), self.written
-        future = asyncio.get_running_loop().run_in_executor(self._pool, os.fdatasync, fd)
-        future.add_done_callback(lambda done: self._done(done, target, started))
+        self._started, self._target = time.perf_counter(), self.written
+        self._flusher.start(fd)
 
     def _due(self) -> None:
         self._timer = None
         if self.durable < self.written:
             self._start()
 
-    def _done(self, done: asyncio.Future[None], target: int, started: float) -> None:
+    def _done(self, error: OSError | None) -> None:
         self._running = False
         void, self._void = self._void, False
         self._count += 1
-        self._slowest = max(self._slowest, time.perf_counter() - started)
+        self._slowest = max(self._slowest, time.perf_counter() - self._started)
         self._close_retired()
-        error = OSError(EIO, "sync was cancelled") if done.cancelled() else done.exception()
         if error is not None:
-            if not isinstance(error, OSError):
-                error = OSError(EIO, str(error))
             self.fail(self._failed(error))
             return
         served, self._served = self._served, []
         if not void:
-            self.durable = max(self.durable, target)
+            self.durable = max(self.durable, self._target)
             _answer(served, None)
         if self._waiters:
             self._start()
