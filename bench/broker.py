@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import operator
@@ -39,10 +40,10 @@ from relay_shell.broker.server import Broker  # noqa: E402
 from relay_shell.wire.frame import encode  # noqa: E402
 
 COMMANDS = (
-    "df -h",
-    "systemctl status nginx --no-pager",
-    "journalctl -u ssh --since '1 hour ago' | tail -n 50",
-    'for f in /etc/*.conf; do grep -l listen "$f"; done',
+    "df -h /srv/{}",
+    "systemctl status app-{} --no-pager",
+    "journalctl -u app-{} --since '1 hour ago' | tail -n 50",
+    'for f in /etc/app-{}/*.conf; do grep -l listen "$f"; done',
 )
 
 FIRST = 1000
@@ -107,14 +108,17 @@ class Load:
         conn: the connection that they are for.
         name: begins the id of each.
         count: of calls.
+        own: whether each command has words of its own, so that none is a repetition; else four
+            commands come in turn.
     """
 
-    def __init__(self, conn: str, name: str, count: int) -> None:
+    def __init__(self, conn: str, name: str, count: int, own: bool) -> None:
         self.begins: list[bytes] = []
         self.ends: list[bytes] = []
         for n in range(count):
             call = f"{name}-{n}"
-            asked = {"command": COMMANDS[n % len(COMMANDS)]}
+            words = call if own else "web"
+            asked = {"command": COMMANDS[n % len(COMMANDS)].format(words)}
             begin = {"call": call, "conn": conn, "tool": "shell_exec", "args": asked}
             end = {"call": call, "status": "ok", "duration_ms": 1, "exit": 0}
             end |= {"sha256": "0" * 64, "bytes": 512}
@@ -153,13 +157,13 @@ class Load:
         }
 
 
-def measure(root: Path, calls: int, in_flight: int, pid: int) -> dict[str, float]:
+def measure(root: Path, calls: int, in_flight: int, own: bool, pid: int) -> dict[str, float]:
     """One case, after a first tenth of the calls has warmed the broker."""
     with asyncio.Runner() as runner:
         office, worker = runner.run(dial(root))
         sock = worker.link.sock
-        Load(worker.conn, "w", calls // 10).drive(sock, in_flight)
-        load = Load(worker.conn, "k", calls)
+        Load(worker.conn, "w", calls // 10, own).drive(sock, in_flight)
+        load = Load(worker.conn, "k", calls, own)
         before = used(pid)
         row = load.drive(sock, in_flight)
         row["cpu_ms"] = round((used(pid) - before) / calls * 1000, 3)
@@ -168,7 +172,7 @@ def measure(root: Path, calls: int, in_flight: int, pid: int) -> dict[str, float
 
 
 def main() -> None:
-    """Measure the four cases and print a table, then one line of JSON."""
+    """Measure each case and print a table, then one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--dir", help="where the record is written; decides what a sync costs")
@@ -176,16 +180,16 @@ def main() -> None:
     found: dict[str, Any] = {}
     columns = ("least_ms", "p50_ms", "p99_ms", "begin_p50_ms", "calls_per_s", "cpu_ms")
     print(f"{'case':40}" + "".join(f"{name:>13}" for name in columns))
-    for sync in (False, True):
-        for in_flight in (1, 16):
-            with tempfile.TemporaryDirectory(dir=args.dir) as directory:
-                root = Path(directory)
-                # The client's Office makes the MCP socket anew; the broker only compares its name.
-                with broker(root, sync) as pid:
-                    row = measure(root, args.calls, in_flight, pid)
-            name = f"begin+end, {'with' if sync else 'without'} sync, {in_flight} in flight"
-            found[name] = row
-            print(f"{name:40}" + "".join(f"{row[name]:13}" for name in columns), flush=True)
+    for own, sync, in_flight in itertools.product((False, True), (False, True), (1, 16)):
+        with tempfile.TemporaryDirectory(dir=args.dir) as directory:
+            root = Path(directory)
+            # The client's Office makes the MCP socket anew; the broker only compares its name.
+            with broker(root, sync) as pid:
+                row = measure(root, args.calls, in_flight, own, pid)
+        name = "own commands" if own else "4 commands"
+        name += f", {'with' if sync else 'without'} sync, {in_flight} in flight"
+        found[name] = row
+        print(f"{name:40}" + "".join(f"{row[name]:13}" for name in columns), flush=True)
     print(json.dumps(found))
 
 

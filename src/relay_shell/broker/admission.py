@@ -17,7 +17,6 @@ from ..policy import Tier
 from ..policy.toolgroups import SENSITIVE
 from ..wire.errors import RelayError
 from . import arguments
-from .budgets import Limits
 from .calls import ID, LiveCall
 from .idempotency import Replays, digest_of, key_of
 from .judge import Judgement
@@ -72,8 +71,7 @@ class Admission:
         try:
             self._check_room(worker)
             access = await self._access(worker, body["conn"])
-            limits = Limits.of(state.settings, access.budgets)
-            state.budgets.arrive(worker.principal, limits)
+            state.budgets.arrive(worker.principal, state.limits(access))
             replay = await self._replay(worker, body, identity)
             if replay is not None:
                 return replay
@@ -298,7 +296,7 @@ class Admission:
             raise RelayError("Busy", reason="another call with this idempotency key came first")
         state.budgets.admit(
             principal,
-            Limits.of(state.settings, prepared.access.budgets),
+            state.limits(prepared.access),
             state.calls.count_principal(principal),
             sensitive=tool in SENSITIVE or prepared.judgement.tier >= Tier.IRREVERSIBLE,
         )

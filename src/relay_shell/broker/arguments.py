@@ -77,17 +77,22 @@ def describe(args: dict[str, Any], redact: Redact, limit: int) -> Arguments:
         limit: bytes that the shown form may have (evidence.args_bytes).
     """
     full = canonical.encode(args)
-    return Arguments(shown(args, redact, limit), hashlib.sha256(full).hexdigest(), len(full))
+    seen = shown(args, redact, limit, full)
+    return Arguments(seen, hashlib.sha256(full).hexdigest(), len(full))
 
 
-def shown(value: Any, redact: Redact, limit: int) -> Any:
-    """The redacted, bounded form of a JSON value."""
+def shown(value: Any, redact: Redact, limit: int, full: bytes | None = None) -> Any:
+    """The redacted, bounded form of a JSON value.
+
+    Args:
+        full: its canonical JSON, if that is known.
+    """
     room = _Room(max(SHOWN, 2 * limit) + TAIL)
     cut = room.take(value)
     redacted = redact(cut)
     if room.cut:
         redacted = _trim(cut, redacted, room.cut)
-    text = canonical.encode(redacted)
+    text = full if full is not None and redacted == value else canonical.encode(redacted)
     if len(text) <= limit:
         return redacted
     ending = "…"

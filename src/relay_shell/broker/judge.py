@@ -22,6 +22,7 @@ from ..policy import (
 from ..policy.knowledge import OPERATOR_DIRECTORY
 from ..policy.toolgroups import GROUP_OF
 from ..wire.errors import RelayError
+from .precedents import Precedents
 from .principals import Access
 
 REASON = 512
@@ -61,6 +62,7 @@ class Judge:
         load_knowledge()
         # The same reasons come again and again.
         self._told = lru_cache(1024)(lambda reason: str(redact(reason))[:REASON])
+        self.precedents = Precedents()
         self._shell: str = settings["worker.shell"]
         self._disabled = frozenset(settings["tools.disabled"])
         try:

@@ -19,6 +19,7 @@ from . import arguments
 from .arguments import Arguments
 from .idempotency import digest_of, key_of
 from .judge import Judgement
+from .precedents import Precedent
 from .principals import Access
 from .state import State
 from .typed import Look, Typed
@@ -140,21 +141,41 @@ class Preparation:
             allowed=False, enforcement="none", reasons=(refusal,), hint=UNGRANTED
         )
 
+    def _found(
+        self, worker: Worker, body: Body, described: Arguments, look: Look, access: Access
+    ) -> Precedent:
+        """The judgement on a call; a precedent where nothing but the call itself decides."""
+        judge, tool, args = self._state.judge, body["tool"], body["args"]
+        hosts = body.get("hosts") or []
+        alone = look.args is args and not hosts
+        if alone:
+            found = judge.precedents.find(worker.principal, tool, described, access)
+            if found is not None:
+                return found
+        judgement = self._decided(tool, look.args, access, hosts)
+        found = Precedent(access, judgement, judge.told(judgement.reasons))
+        if alone and described.shown == args:
+            # No secret was found in it.
+            judge.precedents.keep(worker.principal, tool, described, found)
+        return found
+
     def _judge(self, worker: Worker, body: Body) -> Prepared:
         state = self._state
         judge, limit = state.judge, state.settings["evidence.args_bytes"]
         hosts = body.get("hosts") or []
         look = self._typed.look(worker.id, body["tool"], body["args"])
         access = state.access_of(worker, body["conn"])
-        judgement = self._decided(body["tool"], look.args, access, hosts)
+        described = arguments.describe(body["args"], judge.redact, limit)
+        found = self._found(worker, body, described, look, access)
+        judgement = found.judgement
         named = (host[:HOST] for host in judgement.hosts if host != UNKNOWN_HOST)
         asked = [*hosts, *(host for host in dict.fromkeys(named) if host not in hosts)][:HOSTS]
         reason = body.get("reason")
         key = key_of(body["args"]) if state.settings["limits.replay"] else ""
         return Prepared(
-            arguments.describe(body["args"], judge.redact, limit),
+            described,
             judgement,
-            judge.told(judgement.reasons),
+            found.reasons,
             arguments.shown(asked, judge.redact, limit) if asked else None,
             str(judge.redact(reason)) if reason else None,
             look,

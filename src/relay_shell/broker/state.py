@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..evidence import canonical
 from ..policy.access import AccessRules, Grant, Who
-from .budgets import Budgets
+from .budgets import Budgets, Limits
 from .calls import Calls
 from .connections import Connection, Connections
 from .floods import Floods
@@ -66,12 +66,16 @@ class State:
     """Called when what `systemctl status` shows may have changed."""
 
     remote: RemoteAck = field(init=False)
+    _open: tuple[Settings, Access, Limits] | None = None
+    """What everybody may do where there are no rules, by the settings in force."""
 
     def __post_init__(self) -> None:
         self.remote = RemoteAck(self)
 
     def access(self, connection: Connection) -> Access:
         """What a connection may do by the settings and rules in force."""
+        if not self.rules:
+            return self._granted()[1]
         return access_of(self.settings, self.rules.find(who(connection)))
 
     def access_of(self, worker: Worker, conn: str = "") -> Access:
@@ -84,8 +88,20 @@ class State:
             connection = self.connections.find(name)
             if connection is not None and connection.principal.name == worker.principal:
                 return self.access(connection)
-        grant = Grant("its connection is not known") if self.rules else Grant()
-        return access_of(self.settings, grant)
+        if not self.rules:
+            return self._granted()[1]
+        return access_of(self.settings, Grant("its connection is not known"))
+
+    def limits(self, access: Access) -> Limits:
+        """What somebody with this access may use."""
+        return Limits.of(self.settings, access.budgets) if access.budgets else self._granted()[2]
+
+    def _granted(self) -> tuple[Settings, Access, Limits]:
+        found = self._open
+        if found is None or found[0] is not self.settings:
+            settings = self.settings
+            found = self._open = (settings, access_of(settings), Limits.of(settings, {}))
+        return found
 
     def worker_settings(self, worker: Worker) -> dict[str, Any]:
         """The settings that a worker is told.

@@ -9,10 +9,21 @@ from typing import Any
 
 from .record import ORDER
 
-_record = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_sorted = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
+# What comes from JSON, or is made for it, holds no cycle.
+_record = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
 ).encode
+_sorted = json.JSONEncoder(
+    ensure_ascii=False,
+    separators=(",", ":"),
+    allow_nan=False,
+    check_circular=False,
+    sort_keys=True,
+).encode
+
+_SHAPES = 512
+_orders: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""The order of the table for the names that records were given with; there are few such sets."""
 
 
 def encode(value: Any) -> bytes:
@@ -36,7 +47,13 @@ def body(facts: Mapping[str, Any], prev: str) -> bytes:
 
     Keys inside a fact keep their order, so that parsing and encoding again gives these bytes.
     """
-    ordered = {name: facts[name] for name in ORDER if name in facts}
+    given = tuple(facts)
+    names = _orders.get(given)
+    if names is None:
+        names = tuple(name for name in ORDER if name in facts)
+        if len(_orders) < _SHAPES:
+            _orders[given] = names
+    ordered = {name: facts[name] for name in names}
     ordered["prev"] = prev
     try:
         text = _record(ordered)

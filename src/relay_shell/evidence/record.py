@@ -113,6 +113,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     for name, row in FIELDS.items()
 }
 _BOOL = bool
+_SETTABLE = {name: types for name, types in _TYPES.items() if name not in WRITTEN}
 
 
 def journal_name(name: str) -> str:
@@ -130,8 +131,8 @@ def check(facts: Mapping[str, Any]) -> None:
     if facts.get("event") not in EVENTS:
         raise ValueError(f"no such event: {facts.get('event')!r}")
     for name, value in facts.items():
-        types = _TYPES.get(name)
-        if types is None or name in WRITTEN:
+        types = _SETTABLE.get(name)
+        if types is None:
             raise ValueError(f"no fact to record: {name!r}")
         kind = type(value)
         # A subclass of str or int (an enum) is fine; bool among int is not.

@@ -110,9 +110,6 @@ class GroupSync:
             return
         if not self._waiters and self.durable >= self.written:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._served, self._waiters = self._waiters, []
         self._running = True
         self._largest = max(self._largest, len(self._served))

@@ -61,12 +61,22 @@ def assigned_in(command: object, budget: Budget) -> dict[str, bool]:
                     note(match.group(), False)
         if isinstance(item, list | tuple):
             stack.extend(item)
-        elif dataclasses.is_dataclass(item) and not isinstance(item, Literal):
+        elif not isinstance(item, Literal) and _parts(type(item)):
             if isinstance(item, Word) and item.plain is not None:
                 continue
-            stack.extend(
-                getattr(item, f.name) for f in dataclasses.fields(item) if f.name != "source"
-            )
+            stack.extend([getattr(item, name) for name in _parts(type(item))])
+    return found
+
+
+_known: dict[type, tuple[str, ...]] = {}
+
+
+def _parts(kind: type) -> tuple[str, ...]:
+    """The fields of a kind of node; none for what is no node."""
+    found = _known.get(kind)
+    if found is None:
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        found = _known[kind] = tuple(field.name for field in fields if field.name != "source")
     return found
 
 
