@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import socket
@@ -92,6 +93,8 @@ def run(
     async def serve() -> int:
         journal = Journal(settings["evidence.journal"], settings["evidence.spool_bytes"])
         broker = Broker(settings, redact=redact, accounts=accounts, journal=journal, rules=rules)
+        # What is there by now stays, so that no collection looks at it again.
+        gc.freeze()
         await Service(broker, load, load_access).run(listeners)
         return 0
 

@@ -35,11 +35,14 @@ class CommandScanner(WordScanner):
         self.documents: list[tuple[Redirect, str, bool, bool]] = []
 
     def blank(self) -> None:
-        match = BLANKS.match(self.text, self.at)
-        if match:
-            self.at = match.end()
-        if self.at < self.size and self.text[self.at] == "#":
-            comment = _COMMENT.match(self.text, self.at)
+        text = self.text
+        # Most often there is none.
+        if self.at < self.size and text[self.at] in " \t\\":
+            match = BLANKS.match(text, self.at)
+            if match:
+                self.at = match.end()
+        if self.at < self.size and text[self.at] == "#":
+            comment = _COMMENT.match(text, self.at)
             if comment:
                 self.at = comment.end()
 

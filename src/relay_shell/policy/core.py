@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from . import dialects, environment
 from .arithmetic import arithmetic_doubt
 from .call import Call
@@ -347,11 +349,12 @@ _DELETING = frozenset(
     " format".split()
 )
 _PREFIXES = frozenset(("sudo", "env", "rm"))
+_APART = re.compile(r"[ \t\n']")
 
 
 def _quoted(arg: Arg) -> str:
     """A word as canonical forms show it; quoted only where it would fall apart."""
     text = arg.display
-    if text and not any(char in " \t\n'" for char in text):
+    if text and _APART.search(text) is None:
         return text
     return "'" + text.replace("'", "'\\''") + "'"

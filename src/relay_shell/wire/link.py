@@ -189,8 +189,7 @@ class Link:
                 return
             self._queue.popleft()
             self._queued -= len(packet)
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
         self._drained.set()
         self._loop.remove_writer(self.sock)
 
@@ -228,12 +227,8 @@ class Link:
                 fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
                 self._fds.extend(fds)
         if len(self._fds) > MAX_FDS:
-            self._close_fds()
-
-    def _close_fds(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
-        self._fds = []
+            _close(self._fds)
+            self._fds = []
 
     def _dispatch(self, frame: dict[str, Any]) -> None:
         if "r" in frame:
@@ -273,10 +268,8 @@ class Link:
             return
         self._tasks.add(task)
         task.add_done_callback(self._served)
-        if row.hello:
-            # Nothing else may be heard until the hello is answered.
-            self._pause()
-        elif len(self._tasks) >= IN_FLIGHT:
+        # Nothing else may be heard until the hello is answered.
+        if row.hello or len(self._tasks) >= IN_FLIGHT:
             self._pause()
 
     async def _serve(self, name: str, ident: int, answer: Awaitable[Reply], fds: list[int]) -> None:
@@ -298,8 +291,7 @@ class Link:
             frame["e"] = reply.as_wire()
         else:
             frame["b"] = dict(reply)
-            if TABLE[name].hello:
-                self.greeted = True
+            self.greeted = self.greeted or TABLE[name].hello
         try:
             self._send(frame, ())
         except RelayError as error:
@@ -317,16 +309,10 @@ class Link:
 
     def _answered(self, frame: dict[str, Any]) -> None:
         ident = frame.get("r")
-        name, future = (
-            self._waiting.get(ident, (None, None))
-            if isinstance(ident, int)
-            else (
-                None,
-                None,
-            )
-        )
-        if name is None or future is None or future.done():
+        waiting = self._waiting.get(ident) if isinstance(ident, int) else None
+        if waiting is None or waiting[1].done():
             return
+        name, future = waiting
         if "e" in frame:
             future.set_exception(RelayError.from_wire(frame["e"]))
             return
@@ -351,10 +337,10 @@ class Link:
         self._loop.remove_reader(self.sock)
         self._loop.remove_writer(self.sock)
         self.sock.close()
-        self._close_fds()
+        _close(self._fds)
+        self._fds = []
         for _, fds in self._queue:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
         self._queue.clear()
         self._drained.set()
         for _, future in self._waiting.values():
@@ -378,7 +364,7 @@ def _failure(name: str, error: Exception) -> RelayError:
     return RelayError("Internal", reason=type(error).__name__)
 
 
-def _close(fds: list[int]) -> None:
+def _close(fds: Sequence[int]) -> None:
     for fd in fds:
         with contextlib.suppress(OSError):
             os.close(fd)
