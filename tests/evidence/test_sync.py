@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -94,6 +95,47 @@ def test_a_failure_reaches_all_who_wait(fd) -> None:
         sync.stop()
         os.close(read)
         os.close(write)
+
+    asyncio.run(run())
+
+
+def eventfds() -> int:
+    """Descriptors of eventfd(2) that this process has."""
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            count += "eventfd" in os.readlink(f"/proc/self/fd/{name}")
+    return count
+
+
+def test_without_room_for_the_thread_all_who_wait_are_told(fd, monkeypatch) -> None:
+    """As a broker that is out of descriptors, or at its TasksMax=, when it first syncs."""
+
+    def no_descriptors(*_: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        before = eventfds()
+        sync = GroupSync(lambda: fd, failed)
+        sync.written = 1
+        for owner, name, failure in (
+            (os, "eventfd", no_descriptors),
+            (threading.Thread, "start", no_thread),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, failure)
+                with pytest.raises(EvidenceError):
+                    async with asyncio.timeout(60):
+                        await sync.wait()
+            assert sync.durable == 0
+            assert eventfds() == before
+        await sync.wait()
+        assert sync.durable == 1
+        sync.stop()
+        assert eventfds() == before
 
     asyncio.run(run())
 

@@ -30,14 +30,14 @@ class Flusher:
         self._wanted = self._ended = -1
 
     def start(self, fd: int) -> None:
-        """Sync a descriptor, on behalf of the loop that runs; none may be under way."""
+        """Sync a descriptor, on behalf of the loop that runs; none may be under way.
+
+        Raises:
+            OSError, RuntimeError: there are no descriptors, or no thread, for it.
+        """
         assert not self._running and not self._closed
         if self._thread is None:
-            self._wanted = os.eventfd(0, os.EFD_CLOEXEC)
-            self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            # A daemon, so that a program that fails elsewhere can end.
-            self._thread = threading.Thread(target=self._work, name="relay-evidence", daemon=True)
-            self._thread.start()
+            self._thread = self._begin()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._leave()
@@ -60,6 +60,21 @@ class Flusher:
         os.close(self._ended)
         if self._running:
             self._tell()
+
+    def _begin(self) -> threading.Thread:
+        self._wanted = os.eventfd(0, os.EFD_CLOEXEC)
+        try:
+            self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            # A daemon, so that a program that fails elsewhere can end.
+            thread = threading.Thread(target=self._work, name="relay-evidence", daemon=True)
+            thread.start()
+        except BaseException:
+            for fd in (self._wanted, self._ended):
+                if fd >= 0:
+                    os.close(fd)
+            self._wanted = self._ended = -1
+            raise
+        return thread
 
     def _work(self) -> None:
         while True:

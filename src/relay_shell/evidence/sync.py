@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from errno import EAGAIN
 from typing import Any
 
 from .errors import EvidenceError
@@ -114,7 +115,10 @@ class GroupSync:
         self._running = True
         self._largest = max(self._largest, len(self._served))
         self._started, self._target = time.perf_counter(), self.written
-        self._flusher.start(fd)
+        try:
+            self._flusher.start(fd)
+        except (OSError, RuntimeError) as error:
+            self._done(error if isinstance(error, OSError) else OSError(EAGAIN, str(error)))
 
     def _due(self) -> None:
         self._timer = None
