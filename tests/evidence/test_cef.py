@@ -129,6 +129,11 @@ def test_numbers_stay_numbers() -> None:
     assert extension({"event": "outcome", "exit": -9}, "0")["cn3"] == "-9"
 
 
+def test_what_is_no_time_is_no_time() -> None:
+    found = extension({"event": "outcome", "ts": "0" * 21}, "0")
+    assert "rt" not in found and found["relayShellTs"] == "0" * 21
+
+
 @given(records)
 @settings(max_examples=150, deadline=None)
 def test_round_trip(record: dict[str, Any]) -> None:

@@ -67,8 +67,9 @@ def extension(record: Mapping[str, Any], version: str) -> dict[str, str]:
     for fact, row, found in facts(record):
         key, label, text = row.cef, row.label, plain(found, row.limit)
         if fact == "ts":
-            text = _milliseconds(found) or text
-            key = key if text.isdigit() else "relayShellTs"
+            milliseconds = _milliseconds(found)
+            text = milliseconds or text
+            key = key if milliseconds.isdigit() else "relayShellTs"
         elif fact == "address":
             kind, text = address(found)
             if kind == 4 or (kind == 6 and version != "0"):
