@@ -9,6 +9,8 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.requirements
 SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
 ARGS =
+# Runs what fetches over a network up to three times.
+AGAIN = packaging/again
 
 .PHONY: native fuzz clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools
 
@@ -36,7 +38,8 @@ CLIENTS = tests/clients/node_modules/.package-lock.json
 clients: host-tools $(CLIENTS)
 
 $(CLIENTS): tests/clients/package-lock.json
-	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd tests/clients && $(CURDIR)/$(AGAIN) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+	  --fetch-retries=5
 	touch $@
 
 deb: host-tools $(READY) ## the Debian package, in build/deb
@@ -84,8 +87,8 @@ $(READY): requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo 'no python3 of 3.11 or later on PATH' >&2; exit 1; }
 	packaging/host-tools python "$(PYTHON)"
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  -r requirements-dev.txt
+	$(AGAIN) $(PY) -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 \
+	  --require-hashes -r requirements-dev.txt
 	touch $@
 
 host-tools:

@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,8 @@ ANONYMOUS = (
     # A test that wants sshd makes host keys and starts it.
     'chroot "$1" systemctl disable ssh.service ssh.socket',
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer man-db.timer '
-    "e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer",
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer logrotate.timer "
+    "systemd-tmpfiles-clean.timer",
     # What a machine says must not depend on the time of day: no jobs of Debian's own crontabs. The
     # file that pam_env asks for at each of them is there on every machine the installer made.
     'sed -i "/^[0-9]/d" "$1/etc/crontab"; rm -f "$1"/etc/cron.d/*; touch "$1/etc/default/locale"',
@@ -140,6 +142,7 @@ def make(name: str) -> Path:
             f"--include={','.join(wanted.packages)}",
             '--aptopt=Acquire::Languages "none"',
             "--aptopt=APT::Install-Recommends false",
+            '--aptopt=Acquire::Retries "5"',
         ]
         if not wanted.keep_docs:
             argv.append("--dpkgopt=path-exclude=/usr/share/locale/*")
@@ -147,13 +150,28 @@ def make(name: str) -> Path:
         argv += [SUITE, str(unfinished)]
         if mirror := os.environ.get("RELAY_SHELL_TEST_MIRROR"):
             argv.append(mirror)
-        # The caller reads the directory from stdout.
-        subprocess.run(argv, check=True, stdout=sys.stderr)
+        bootstrap(argv, unfinished)
         unfinished.rename(root)
         for old in CACHE.glob(f"{SUITE}-{name}-*"):
             if old != root and not in_use(old):
                 remove(old)
         return root
+
+
+def bootstrap(argv: list[str], root: Path) -> None:
+    """Runs mmdebstrap, again after a while if it fails: a mirror may be in the midst of an update.
+
+    Raises:
+        subprocess.CalledProcessError: it failed each time.
+    """
+    for pause in (10, 60, None):
+        # The caller of this program reads the directory from stdout.
+        done = subprocess.run(argv, check=pause is None, stdout=sys.stderr)
+        if not done.returncode:
+            return
+        print(f"rootfs: mmdebstrap failed; again in {pause} s", file=sys.stderr)
+        remove(root)
+        time.sleep(pause or 0)
 
 
 def in_use(directory: Path) -> bool:

@@ -4,6 +4,7 @@ launcher of enforced commands is the tree's own."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 os.environ["PYTHONPATH"] = str(ROOT / "src")
+
+# What whoever started the run left behind, every program under test would inherit: nohup(1) and a
+# shell's `&` ignore signals, a hardened account's umask takes modes away, a terminal has a width.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(
+            number,
+            signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
+        )
+signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+os.umask(0o022)
+for name in ("COLUMNS", "LINES", "BASH_ENV", "ENV", "CDPATH", "POSIXLY_CORRECT"):
+    os.environ.pop(name, None)
+os.environ.setdefault("HOME", "/root" if os.geteuid() == 0 else "/")
+os.environ.setdefault("LANG", "C.UTF-8")
 
 
 @pytest.fixture(autouse=True)

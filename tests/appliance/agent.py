@@ -61,7 +61,7 @@ class Agent:
             self._process.stdout.close()
             self._process.stderr.close()
 
-    def request(self, method: str, params: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    def request(self, method: str, params: dict[str, Any], seconds: float = 180) -> dict[str, Any]:
         """The result of a request.
 
         Raises:
@@ -77,7 +77,7 @@ class Agent:
         self._send({"id": self._serial, "method": method, "params": params})
         return self._serial
 
-    def answer(self, serial: int, seconds: float = 60) -> dict[str, Any]:
+    def answer(self, serial: int, seconds: float = 180) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while True:
             message = json.loads(self._line(deadline))
@@ -88,7 +88,7 @@ class Agent:
             result: dict[str, Any] = message["result"]
             return result
 
-    def call(self, tool: str, seconds: float = 60, **arguments: Any) -> str:
+    def call(self, tool: str, seconds: float = 180, **arguments: Any) -> str:
         """The text of a tool's result, whether it is an error or not."""
         result = self.request("tools/call", {"name": tool, "arguments": arguments}, seconds)
         return "\n".join(item["text"] for item in result["content"] if item["type"] == "text")

@@ -89,7 +89,7 @@ class Machine(Steps):
         """The directory that holds what this machine has changed, as overlayfs keeps it."""
         return self.directory / "upper"
 
-    def boot(self, seconds: float = 60) -> None:
+    def boot(self, seconds: float = 180) -> None:
         """Boots. Returns when systemd has started everything it was told to."""
         self._leader = None
         for part in ("root", "upper", "work"):
@@ -155,17 +155,29 @@ class Machine(Steps):
         return self._leader is not None
 
     def _started(self) -> bool:
-        state = self._enter(["systemctl", "is-system-running"]).stdout.strip()
+        try:
+            state = self._enter(["systemctl", "is-system-running"]).stdout.strip()
+        except subprocess.TimeoutExpired:
+            return False
         return state in ("running", "degraded")
 
-    def shutdown(self, seconds: float = 30) -> None:
+    def shutdown(self, seconds: float = 180) -> None:
         """Powers the machine off, as an operator would, and leaves its directory."""
         if self._nspawn is None or self._nspawn.poll() is not None:
             return
         # nspawn passes SIGTERM on to the machine's systemd as --kill-signal: power off.
         Process.of(self._nspawn.pid).signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._nspawn.wait(seconds)
+        poll(self._powered_off, seconds, f"{self.name} is powered off")
+
+    def _powered_off(self) -> bool:
+        assert self._nspawn is not None
+        # systemd-shutdown(8) stops all processes before it ends them. The nsenter(1) of a step
+        # stops with its child, which only it can reap, and systemd cannot see it: it would wait.
+        with contextlib.suppress(OSError):
+            for pid in (self._payload() / "outside.slice/cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    Process.of(int(pid)).signal(signal.SIGCONT)
+        return self._nspawn.poll() is not None
 
     def destroy(self) -> None:
         """Ends everything in the machine at once and removes its directory."""
@@ -173,11 +185,11 @@ class Machine(Steps):
             # All of the machine is in this cgroup and nothing else is.
             (self._cgroup / "cgroup.kill").write_text("1")
         if self._nspawn is not None:
-            self._nspawn.wait(30)
+            self._nspawn.wait(180)
             self._nspawn = None
         self._leader = None
         with contextlib.suppress(TimeoutError):
-            poll(self._remove_cgroup, 10, "its cgroup is empty")
+            poll(self._remove_cgroup, 60, "its cgroup is empty")
         if self.directory.is_dir():
             # Append-only and immutable files of a copied tree; overlayfs keeps its own in xattrs.
             subprocess.run(

@@ -105,7 +105,7 @@ class Steps(ABC):
         env: Mapping[str, str] | None = None,
         input: str | bytes | IO[bytes] | None = None,
         check: bool = True,
-        timeout: float = 120,
+        timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a program in the machine and returns what it printed, as text.
 
@@ -151,7 +151,7 @@ class Steps(ABC):
         prefix = ("systemd-run", "--pipe", "--wait", "--quiet", "--collect")
         return self.run(*prefix, *extra, "--", *argv, **options)
 
-    def wait(self, script: str, seconds: float = 30, user: str | None = None) -> None:
+    def wait(self, script: str, seconds: float = 120, user: str | None = None) -> None:
         """Repeats a shell script until it succeeds. Raises TimeoutError if it does not in time."""
 
         def holds() -> bool:

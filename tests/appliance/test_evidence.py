@@ -99,7 +99,7 @@ def test_a_rotation_that_is_killed_leaves_the_attribute_on(appliance: Machine) -
             f"timeout --signal=KILL 0.{n + 4:02} relay-shell audit rotate",
             check=False,
         )
-        appliance.wait(f"lsattr {AUDIT} | cut -d' ' -f1 | grep -q a", seconds=10)
+        appliance.wait(f"lsattr {AUDIT} | cut -d' ' -f1 | grep -q a")
     appliance.run("relay-shell", "audit", "rotate")
     appliance.run("relay-shell", "status")
     report = json.loads(appliance.out("relay-shell", "audit", "verify", "--journal", "--json"))

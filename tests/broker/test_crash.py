@@ -101,7 +101,10 @@ def test_kills_at_random_moments_under_load(tmp_path: Path) -> None:
                 asyncio.create_task(work(worker, [f"k-{turn}-{n}-{m}" for m in range(10_000)]))
                 for n, worker in enumerate(workers)
             ]
-            await asyncio.sleep(dice.uniform(0.05, 0.4))
+            # As many calls as the dice say, however long the disk takes for them.
+            goal = len(ended) + dice.randint(10, 60)
+            await until(lambda goal=goal: len(ended) >= goal)
+            await asyncio.sleep(dice.uniform(0, 0.03))
             await machine.kill()
             await asyncio.gather(*tasks)
             for path in Path(machine.settings["paths.runtime"]).glob("worker-*.json"):
@@ -114,7 +117,6 @@ def test_kills_at_random_moments_under_load(tmp_path: Path) -> None:
     intents = {row["call_id"] for row in records if row["event"] == "intent"}
     outcomes = {row["call_id"] for row in records if row["event"] == "outcome"}
     interrupted = {row["call_id"] for row in records if row["event"] == "interrupted"}
-    assert len(ended) > 50, "the load was real"
     assert admitted <= intents
     assert ended <= outcomes
     # Every intent is accounted for, once.

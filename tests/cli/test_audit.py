@@ -275,7 +275,7 @@ class Reader:
         return b"\n" in self.rest or bool(select.select([self.fd], [], [], seconds)[0])
 
     def __call__(self, count):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.rest.count(b"\n") < count:
             left = deadline - time.monotonic()
             assert left > 0 and select.select([self.fd], [], [], left)[0], self.rest

@@ -129,7 +129,7 @@ def test_datagrams(cli: Cli, audit: Path, tmp_path: Path) -> None:
         udp.bind(("127.0.0.1", 0))
         log.bind(str(tmp_path / "log"))
         for sock in (udp, log):
-            sock.settimeout(30)
+            sock.settimeout(60)
         export = ("audit", "export", "--file", str(audit), "--format", "cef", "--host", "web1")
         assert cli(*export, "--syslog", f"udp:127.0.0.1:{udp.getsockname()[1]}").status == 0
         assert cli(*export, "--syslog", f"unix:{tmp_path / 'log'}").status == 0
@@ -146,7 +146,7 @@ def test_a_record_too_long_for_a_datagram_is_cut(cli: Cli, audit: Path) -> None:
     write(audit, long, DENY)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
-        udp.settimeout(30)
+        udp.settimeout(60)
         to = f"udp:127.0.0.1:{udp.getsockname()[1]}"
         done = cli("audit", "export", "--file", str(audit), "--format", "cef", "--syslog", to)
         assert done.status == 0, done.err

@@ -28,13 +28,13 @@ def serve(path: str) -> Iterator[Callable[[Serve], str]]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen()
-    listener.settimeout(30)
+    listener.settimeout(60)
     threads: list[threading.Thread] = []
 
     def start(answer: Serve) -> str:
         def run() -> None:
             sock, _ = listener.accept()
-            sock.settimeout(30)
+            sock.settimeout(60)
             with sock:
                 answer(sock)
 
@@ -96,7 +96,7 @@ def test_silence_is_bounded(serve):
     release = threading.Event()
 
     def silent(sock: socket.socket) -> None:
-        release.wait(30)
+        release.wait(60)
 
     try:
         error = refused(serve(silent), timeout=0.2)

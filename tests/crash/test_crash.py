@@ -34,6 +34,11 @@ def test_whatever_ran_is_in_a_record_that_verifies(seed: int, kind: str) -> None
 
 def test_a_broker_that_does_not_wait_for_the_disk_is_found_out() -> None:
     """The trial can fail: a verdict before its intent is durable costs the record at the cut."""
-    result = crash(1, "cut", sync=False)
-    kinds = Counter(problem.split(" ", 1)[1] for problem in result.problems)
-    assert kinds["ran and has no intent"] > 0, result
+    # What nobody asked the file system to write, it may have written by itself before the cut.
+    kinds: Counter[str] = Counter()
+    for seed in range(1, 9):
+        result = crash(seed, "cut", sync=False)
+        kinds.update(problem.split(" ", 1)[1] for problem in result.problems)
+        if kinds["ran and has no intent"]:
+            break
+    assert kinds["ran and has no intent"] > 0, kinds

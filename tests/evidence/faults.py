@@ -275,7 +275,7 @@ def chattr(path: Path, change: str) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(55):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.05)
 

@@ -21,7 +21,7 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 def run(scenario: Any) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 90))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def records(home: Path, *events: str) -> list[dict[str, Any]]:

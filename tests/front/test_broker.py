@@ -13,7 +13,7 @@ from relay_shell.wire.link import Link, pair
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def test_calls_are_refused_while_the_broker_is_away(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from pathlib import Path
 
 from front.peers import META, PRINCIPAL, house, until
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def test_unknown_tool_is_an_error_and_recorded(tmp_path: Path) -> None:
@@ -157,13 +158,15 @@ def test_progress_needs_a_token_and_strictly_increases(tmp_path: Path) -> None:
             assert home.workers[0].calls[-1]["progress"] is False
             for token in (7, "tok"):
                 raw.heard.clear()
+                began = time.monotonic()
                 await raw.call("shell_exec", {"command": "count 20"}, token=token)
+                took = time.monotonic() - began
                 shown = [f["params"] for f in raw.heard if "method" in f]
                 assert {p["progressToken"] for p in shown} == {token}
                 values = [p["progress"] for p in shown]
                 assert values == sorted(set(values))
-                # 0.6 s of reports at one in 0.1 s: some were dropped, some came.
-                assert 2 <= len(values) <= 10
+                # 60 reports in 0.6 s or more, of which one in 0.1 s is passed on.
+                assert 2 <= len(values) <= 1 + took / 0.1
                 assert shown[0]["message"] == "line 1"
             # Nothing follows the result.
             assert "method" not in raw.heard[-1]

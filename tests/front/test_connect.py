@@ -33,7 +33,7 @@ def environment(path: Path | str) -> dict[str, str]:
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def refused(path: Path | str, *words: str, **options) -> subprocess.CompletedProcess[str]:

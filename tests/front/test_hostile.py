@@ -18,7 +18,7 @@ from relay_shell.front import channel, lines, session
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 120))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def resident() -> int:

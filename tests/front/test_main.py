@@ -19,7 +19,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 class Manager:

@@ -25,7 +25,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 
 def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 90))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from front.peers import META, house, until
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 def test_a_worker_starts_once_the_tools_are_told(tmp_path: Path) -> None:

@@ -69,5 +69,5 @@ def test_a_reader_that_leaves_ends_it() -> None:
         process.stdin.close()
     except BrokenPipeError:
         pass
-    assert process.wait(30) == 141
+    assert process.wait(60) == 141
     assert process.stderr.read() == b""

@@ -82,8 +82,8 @@ def test_without_stdin_reading_ends_at_once(rig: Any) -> None:
 def test_timeout_keeps_partial_output_and_kills_the_tree(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            done = await r.run("echo partial; sleep 98761 & sleep 98761", timeout=0.5)
-            assert done.timeout == 0.5
+            done = await r.run("echo partial; sleep 98761 & sleep 98761", timeout=2)
+            assert done.timeout == 2
             assert done.stdout == "partial\n"
             assert done.signal == "SIGKILL"
             assert done.survivors == 0

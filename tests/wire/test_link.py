@@ -53,7 +53,7 @@ class Pair:
 
 def run(scene: Callable[[], Awaitable[None]]) -> None:
     """Play one scene on a loop of its own."""
-    asyncio.run(asyncio.wait_for(scene(), 20))
+    asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 def test_request_and_notice() -> None:

@@ -254,11 +254,12 @@ def test_silent_calls_show_that_they_live(setting: Any, monkeypatch: pytest.Monk
         async with setting() as s:
             await s.front.start()
             session = (await s.front.result("shell_spawn", command="cat"))["session"]
-            args = {"session": session, "wait": "never", "timeout": 1}
-            reply = await s.front.call("session_recv", args, progress=True)
-            assert reply["result"]["reason"] == "timeout"
+            args = {"session": session, "wait": "now", "timeout": 60}
+            reading = asyncio.ensure_future(s.front.call("session_recv", args, progress=True))
+            await s.until(lambda: len(s.front.all("progress")) >= 3)
+            await s.front.result("session_send", session=session, text="now", submit=True)
+            assert (await reading)["result"]["reason"] == "match"
             told = s.front.all("progress")
-            assert len(told) >= 3
             assert told[0]["message"].startswith("running for")
             count = len(told)
             await s.front.result("session_list")

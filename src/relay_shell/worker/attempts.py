@@ -143,9 +143,9 @@ def become_root() -> str:
 
 
 def mount() -> str:
-    """Mount a file system, on a directory that does not exist."""
+    """Mount a file system, on a directory that does not exist and that nobody can make."""
     try:
-        return wrapper("mount", b"none", b"/nonexistent", b"tmpfs", ctypes.c_ulong(0), None)
+        return wrapper("mount", b"none", b"/proc/nonexistent", b"tmpfs", ctypes.c_ulong(0), None)
     except FileNotFoundError:
         return "only the directory was missing"
 
