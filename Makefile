@@ -9,10 +9,13 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.requirements
 SOURCES = src tests bench demo packaging/rootfs.py packaging/build-deb packaging/catalog.py
 ARGS =
+INTERPRETER = test -n "$(PYTHON)" || { echo 'no python3 of 3.11 or later on PATH' >&2; exit 1; }; \
+	packaging/host-tools python "$(PYTHON)"
 # Runs what fetches over a network up to three times.
 AGAIN = packaging/again
 
-.PHONY: native fuzz clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools
+.PHONY: native fuzz clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools \
+	prepared lint types package image-machine image-vm
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,11 +30,29 @@ unit: $(READY) native
 	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
 
 # In the order of the files, so that two runs of one commit do the same; `make check` shuffles.
-test: host-tools $(READY) native clients ## everything: linters, types, unit tests, booted machines
+test: ## everything: linters, types, unit tests, booted machines
+	@packaging/host-tools machines
+	@packaging/host-tools native
+	@$(INTERPRETER)
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target prepared
+	$(PY) -m pytest -p no:randomly $(ARGS)
+
+# What the tests would otherwise make one after the other, in the middle of which they run.
+prepared: lint types native clients package image-machine image-vm
+
+lint: $(READY)
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
+
+types: $(READY)
 	$(VENV)/bin/mypy
-	$(PY) -m pytest -p no:randomly $(ARGS)
+
+# Without root there are no machines, and their tests are skipped.
+package: $(READY)
+	@test "$$(id -u)" -ne 0 || $(PY) packaging/build-deb >/dev/null
+
+image-machine image-vm: image-%:
+	@test "$$(id -u)" -ne 0 || "$(PYTHON)" packaging/rootfs.py $* >/dev/null
 
 # The MCP clients that are written in TypeScript, by their lock file, and without their scripts.
 CLIENTS = tests/clients/node_modules/.package-lock.json
@@ -84,8 +105,7 @@ lock: $(READY) ## make the lists with digests anew from requirements-*.in
 	done
 
 $(READY): requirements-dev.txt
-	@test -n "$(PYTHON)" || { echo 'no python3 of 3.11 or later on PATH' >&2; exit 1; }
-	packaging/host-tools python "$(PYTHON)"
+	@$(INTERPRETER)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(AGAIN) $(PY) -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 \
 	  --require-hashes -r requirements-dev.txt

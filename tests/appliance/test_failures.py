@@ -30,7 +30,7 @@ def test_a_journald_that_is_stopped(appliance: Machine) -> None:
     with Agent(machine) as agent:
         assert agent.sh("echo before").startswith("[exit 0]")
         # What lies in its socket when journald stops is lost with it: let the last record be read.
-        machine.wait(f'grep -q \'"event":"exec"\' {AUDIT}', seconds=60)
+        machine.wait(f'grep -q \'"event":"exec"\' {AUDIT}')
         machine.run("journalctl", "--sync")
         machine.shell(f"systemctl stop {JOURNALD}")
         for n in range(5):
@@ -39,9 +39,9 @@ def test_a_journald_that_is_stopped(appliance: Machine) -> None:
         assert status["evidence"]["journal"]["state"] != "ok"
         assert status["metrics"]["relay_shell_journal_ok"] == 0
         assert status["metrics"]["relay_shell_journal_spooled"] >= 10
-        machine.wait(in_record(machine, "degraded", "journal"), seconds=60)
+        machine.wait(in_record(machine, "degraded", "journal"))
         machine.shell(f"systemctl start {JOURNALD}")
-        machine.wait(in_record(machine, "recovered", "journal"), seconds=60)
+        machine.wait(in_record(machine, "recovered", "journal"))
         status = evidence(machine)
         assert status["metrics"]["relay_shell_journal_ok"] == 1
         assert status["metrics"]["relay_shell_journal_lost_total"] == 0
@@ -70,7 +70,7 @@ def test_the_attribute_is_lifted(appliance: Machine) -> None:
         machine.wait(
             "relay-shell status --json"
             ' | grep -q \'"relay_shell_evidence_state{state=\\\\"attribute\\\\"}": 1\'',
-            seconds=60,
+            seconds=180,
         )
         refused = agent.sh("echo refused")
         assert "EvidenceUnavailable" in refused and "chattr +a" in refused, refused
@@ -80,6 +80,6 @@ def test_the_attribute_is_lifted(appliance: Machine) -> None:
         doctor = json.loads(machine.run("relay-shell", "doctor", "--json", check=False).stdout)
         assert {"append-only flag is lost"} <= {row["reason"] for row in doctor}
         machine.run("chattr", "+a", AUDIT)
-        machine.wait(in_record(machine, "recovered", "attribute"), seconds=60)
+        machine.wait(in_record(machine, "recovered", "attribute"))
         assert agent.sh("echo after").startswith("[exit 0]")
         assert json.loads(machine.out("relay-shell", "audit", "verify", "--json"))["whole"]

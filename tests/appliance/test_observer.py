@@ -53,7 +53,7 @@ def executed(machine: Steps, call: str) -> list[dict[str, Any]]:
     def told() -> bool:
         return any(row["facts"]["ended"] for row in records(machine, "exec", call_id=call))
 
-    poll(told, 60, f"what {call} executed is recorded")
+    poll(told, 180, f"what {call} executed is recorded")
     return [row for record in records(machine, "exec", call_id=call) for row in record["execs"]]
 
 
@@ -64,7 +64,7 @@ def watched(machine: Steps) -> None:
         status = json.loads(machine.out("relay-shell", "status", "--json"))
         return bool(status["observer"]["state"] == "on")
 
-    poll(on, 60, "the observer observes")
+    poll(on, 180, "the observer observes")
 
 
 @pytest.mark.parametrize("posture", ["scoped", "privileged"])
