@@ -4,6 +4,7 @@ launcher of enforced commands is the tree's own."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, sig
         )
 signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 os.umask(0o022)
+# Of 200 clients and what serves them both ends are in one process; a login's soft limit is 1024.
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16_384)), hard))
 for name in ("COLUMNS", "LINES", "BASH_ENV", "ENV", "CDPATH", "POSIXLY_CORRECT"):
     os.environ.pop(name, None)
 os.environ.setdefault("HOME", "/root" if os.geteuid() == 0 else "/")
