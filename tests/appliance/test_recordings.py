@@ -15,7 +15,7 @@ HOSTILE = r"printf '\033]52;c;ZXZpbA==\007\033[6n\377\n'"
 
 def send(agent: Agent, session: str, text: str, wait: str) -> dict[str, Any]:
     facts = agent.facts(
-        "session_send", session=session, text=text, submit=True, wait=wait, timeout=50
+        "session_send", session=session, text=text, submit=True, wait=wait, timeout=120
     )
     assert facts["reason"] == "match", facts
     return facts
@@ -90,7 +90,7 @@ def test_a_password_for_sudo_and_the_end_of_a_recording(appliance: Machine) -> N
     with Agent(machine) as agent:
         argv = ["setpriv", "--reuid=outsider", "--clear-groups", "sudo", "-k", "id"]
         session = agent.facts("shell_spawn", argv=argv)["session"]
-        asked = agent.facts("session_recv", session=session, wait="password for", timeout=50)
+        asked = agent.facts("session_recv", session=session, wait="password for", timeout=120)
         assert asked["reason"] == "match", asked
         agent.facts("session_send", session=session, text="open sesame\r")
         agent.facts("session_kill", session=session)
