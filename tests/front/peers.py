@@ -27,6 +27,15 @@ PRINCIPAL = f"unix:{pwd.getpwuid(os.getuid()).pw_name}"
 """Whom the broker takes every client of these tests for."""
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended, and at most waits for its parent."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
 async def until(condition: Callable[[], Any], bound: float = BOUND) -> Any:
     """Poll until the condition holds; fail after `bound` seconds."""
     deadline = asyncio.get_running_loop().time() + bound

@@ -17,7 +17,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from front.peers import BOUND, Raw, initialize, until
+from front.peers import BOUND, Raw, gone, initialize, until
 from relay_shell.cli.stdio import Standalone, standalone, state_home
 from relay_shell.config import load
 
@@ -162,8 +162,7 @@ def test_signal_ends_what_runs(tmp_path: Path, number: int) -> None:
             pid = int(marker.read_text())
             process.send_signal(number)
             assert await asyncio.wait_for(process.wait(), BOUND) == 128 + number
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
+            await until(lambda: gone(pid))
         outcomes = [r for r in records(tmp_path) if r["event"] in ("outcome", "interrupted")]
         assert len(outcomes) == 1
 
@@ -272,8 +271,7 @@ def test_cancel_kills_the_tree_and_is_recorded(tmp_path: Path) -> None:
 
             outcome = (await until(ended))[0]
             assert outcome["status"] == "cancelled"
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
+            await until(lambda: gone(pid))
             await raw.silence()
 
     run(scenario())
