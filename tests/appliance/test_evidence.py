@@ -76,6 +76,7 @@ def test_a_rotation_is_one_step_and_every_file_is_sealed(appliance: Machine) -> 
 
 
 def test_logrotate_asks_for_it(appliance: Machine) -> None:
+    appliance.run("systemctl", "start", "relay-shell.service")
     appliance.run("relay-shell", "status")
     appliance.shell(
         "sed -i 's/maxsize 1G/size 1/' /etc/logrotate.d/relay-shell; "
@@ -88,6 +89,7 @@ def test_logrotate_asks_for_it(appliance: Machine) -> None:
 
 
 def test_a_rotation_that_is_killed_leaves_the_attribute_on(appliance: Machine) -> None:
+    appliance.run("systemctl", "start", "relay-shell.service")
     appliance.run("relay-shell", "status")
     # Names that the rotation would take are there already; and it is killed wherever it is.
     for n in range(12):
@@ -101,6 +103,7 @@ def test_a_rotation_that_is_killed_leaves_the_attribute_on(appliance: Machine) -
         )
         appliance.wait(f"lsattr {AUDIT} | cut -d' ' -f1 | grep -q a")
     appliance.run("relay-shell", "audit", "rotate")
+    appliance.run("systemctl", "start", "relay-shell.service")
     appliance.run("relay-shell", "status")
     report = json.loads(appliance.out("relay-shell", "audit", "verify", "--journal", "--json"))
     assert report["whole"], report["findings"]
