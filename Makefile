@@ -35,7 +35,7 @@ test: ## everything: linters, types, unit tests, booted machines
 	@packaging/host-tools native
 	@$(INTERPRETER)
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target prepared
-	$(PY) -m pytest -p no:randomly $(ARGS)
+	$(PY) -m pytest -p no:randomly --hypothesis-profile=same $(ARGS)
 
 # What the tests would otherwise make one after the other, in the middle of which they run.
 prepared: lint types native clients package image-machine image-vm

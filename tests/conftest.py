@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +34,13 @@ for name in ("COLUMNS", "LINES", "BASH_ENV", "ENV", "CDPATH", "POSIXLY_CORRECT")
     os.environ.pop(name, None)
 os.environ.setdefault("HOME", "/root" if os.geteuid() == 0 else "/")
 os.environ.setdefault("LANG", "C.UTF-8")
+
+# How long an example takes says how busy the machine is. `make test` takes the profile `same`, and
+# with it the same examples in each run of a commit; every other run looks for new ones.
+slow = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("any", deadline=None, suppress_health_check=slow)
+settings.register_profile("same", settings.get_profile("any"), derandomize=True, database=None)
+settings.load_profile("any")
 
 
 @pytest.fixture(autouse=True)

@@ -36,5 +36,5 @@ class Probe:
         """What the script prints, run to its end in an instance of its own."""
         name = f"probe{next(_serial)}"
         unit = self.start(name, script)
-        self.machine.wait(f"! systemctl --quiet is-active {unit}", 120)
+        self.machine.wait(f"! systemctl --quiet is-active {unit}", 600)
         return self.machine.read(f"/run/{name}.out").strip()
