@@ -18,6 +18,9 @@ TIDY = 1.0
 """Seconds between two looks for zombies while anything runs."""
 
 
+ROOM = 4096
+"""Octets in which the list of this process's children nearly always fits."""
+
 _own: set[int] = set()
 _live: set[str] = set()
 """Main processes and owners of the whole process: several workers may share it (standalone), and
@@ -115,7 +118,11 @@ class Children:
 
     def _orphans(self) -> list[int]:
         if self._list >= 0:
-            pids = [int(pid) for pid in os.pread(self._list, 1 << 20, 0).split()]
+            # Room for a million children costs more than all the rest of a look at few.
+            listed = os.pread(self._list, ROOM, 0)
+            if len(listed) == ROOM:
+                listed = os.pread(self._list, 1 << 20, 0)
+            pids = [int(pid) for pid in listed.split()]
         else:
             pids = _scan(os.getpid())
         return [pid for pid in pids if pid not in _own and self._inherited(pid)]

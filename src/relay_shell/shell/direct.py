@@ -123,29 +123,42 @@ def _found(name: str, path: str) -> str:
         return ""
     for directory in path.split(":"):
         candidate = f"{directory}/{name}"
-        try:
-            mode = os.stat(candidate).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError:
-            return ""
-        return candidate if stat.S_ISREG(mode) and os.access(candidate, os.X_OK) else ""
+        if os.access(candidate, os.F_OK):
+            return candidate if os.path.isfile(candidate) and os.access(candidate, os.X_OK) else ""
     return ""
 
 
 def _physical(directory: str) -> str:
     """What getcwd(3) says in a directory; "" where it may say something else in another process."""
+    path = directory
+    if _directories(directory) is None or "." in directory or _leads_elsewhere(directory):
+        path = _by_descriptor(directory)
+    return "" if f"{path}/".startswith("/proc/") else path
+
+
+def _leads_elsewhere(directory: str) -> bool:
+    """Whether a symbolic link is in the path."""
+    at = 0
+    try:
+        while at >= 0:
+            at = directory.find("/", at + 1)
+            prefix = directory if at < 0 else directory[:at]
+            if stat.S_ISLNK(os.lstat(prefix).st_mode):
+                return True
+    except OSError:
+        return True
+    return False
+
+
+def _by_descriptor(directory: str) -> str:
     try:
         fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             path = os.readlink(f"/proc/self/fd/{fd}")
-            inode = os.fstat(fd)
-            seen = os.stat(path)
+            opened, named = os.fstat(fd), os.stat(path)
         finally:
             os.close(fd)
     except OSError:
         return ""
-    if (inode.st_ino, inode.st_dev) != (seen.st_ino, seen.st_dev):
-        # Removed, or outside of this root (proc(5), /proc/PID/fd).
-        return ""
-    return "" if f"{path}/".startswith("/proc/") else path
+    # Else removed, or outside of this root (proc(5), /proc/PID/fd).
+    return path if os.path.samestat(opened, named) else ""

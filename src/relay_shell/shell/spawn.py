@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 
 from ..wire.errors import RelayError
@@ -35,6 +36,9 @@ _addchdir = _libc.posix_spawn_file_actions_addchdir_np
 _actions_init = _libc.posix_spawn_file_actions_init
 _actions_destroy = _libc.posix_spawn_file_actions_destroy
 _setcgroup = getattr(_libc, "posix_spawnattr_setcgroup_np", None)
+
+_ENCODING = sys.getfilesystemencoding()
+_ERRORS = sys.getfilesystemencodeerrors()
 
 KEPT = 3
 """The descriptor as which a program finds the first that was passed in `keep`."""
@@ -147,8 +151,8 @@ def spawn(
             raise CgroupUnsupported("the C library is older than glibc 2.39", lasting=True)
         attributes = _GROUPED
         _setcgroup(attributes, cgroup)
-    words = _vector([octets(word) for word in argv])
-    variables = _vector([octets(f"{name}={value}") for name, value in env.items()])
+    words = _vector(argv)
+    variables = _vector([f"{name}={value}" for name, value in env.items()])
     moved: list[int] = []
     _actions_init(actions)
     try:
@@ -193,8 +197,15 @@ def octets(text: str) -> bytes:
     return data
 
 
-def _vector(words: list[bytes]) -> ctypes.Array[ctypes.c_char_p]:
-    return (ctypes.c_char_p * (len(words) + 1))(*words, None)
+def _vector(words: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
+    # All at once: a look at each word for what it cannot hold costs as much as the system call.
+    try:
+        data = [word.encode(_ENCODING, _ERRORS) for word in words]
+    except UnicodeEncodeError:
+        raise RelayError("InvalidArguments", reason="text is not valid Unicode") from None
+    if b"\0" in b"".join(data):
+        raise RelayError("InvalidArguments", reason="text contains a NUL character")
+    return (ctypes.c_char_p * (len(data) + 1))(*data, None)
 
 
 def _explain(code: int, program: str, cwd: str) -> str:
