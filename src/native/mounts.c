@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "step.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -29,6 +30,15 @@ static enum step mount_scratch(const struct plan *plan)
     return mount("tmpfs", ".", "tmpfs", flags, plan->options) != 0 ? STEP_SCRATCH : STEP_READY;
 }
 
+/* Whoever reads it takes messages away from the system's log; /dev/kmsg has the same ones. */
+static enum step cover_kmsg(void)
+{
+    if (mount("/dev/null", "/proc/kmsg", NULL, MS_BIND, NULL) != 0 && errno != ENOENT) {
+        return STEP_ATTRIBUTES;
+    }
+    return STEP_READY;
+}
+
 enum step mounts_make_read_only(const struct plan *plan)
 {
     const struct attributes attributes = {.set = plan->attributes};
@@ -43,5 +53,6 @@ enum step mounts_make_read_only(const struct plan *plan)
         != 0) {
         return STEP_ATTRIBUTES;
     }
-    return mount_scratch(plan);
+    enum step failed = cover_kmsg();
+    return failed == STEP_READY ? mount_scratch(plan) : failed;
 }

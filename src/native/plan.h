@@ -35,7 +35,7 @@ enum {
     PLAN_MAX = 16 << 20, /* execve(2) takes 6 MiB of words at most */
     PLAN_WORDS_MAX = 1 << 20,
     PLAN_LIMITS_MAX = 16,
-    PLAN_RULES_MAX = 64,
+    PLAN_RULES_MAX = 256,
     PLAN_FILTERS_MAX = 4,
     PLAN_KEPT_MIN = 3,
     PLAN_KEPT_MAX = 8,

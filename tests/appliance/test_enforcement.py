@@ -40,6 +40,12 @@ ASKED_FOR = r"^<\d> (?!relay-shell(?:-front|-http)?\.service: )"
 DIRECT = (
     "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('/run/docker.sock')\"",
     "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('\\0lure')\"",
+    *(
+        f"python3 -c \"import socket; a, b = socket.socketpair(1, {kind});"
+        f" a.sendto(b'MESSAGE=forged', '{path}')\""
+        for kind in (2, 3)
+        for path in ("/run/datagrams", "/run/systemd/journal/socket", "/dev/log")
+    ),
     "python3 -c \"import socket; socket.create_connection(('127.0.0.1', 80), 2)\"",
     "python3 -c \"import socket; socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 53))\"",
     "exec 3<>/dev/tcp/127.0.0.1/443; echo x >&3",

@@ -134,7 +134,7 @@ BAD: list[tuple[bool, str, bytes]] = [
     (False, "landlock", record(5, struct.pack("=QQQQII", 1, 0, 0, 1, 0, 0) + b"x\0\0\0\0\0\0\0")),
     (False, "landlock", record(5, struct.pack("=QQQQII", 1, 0, 0, 1, 0, 0) + b"/\0\0\0\0\0\0\1")),
     (False, "landlock", record(5, struct.pack("=QQQ", 1, 0, 0) + (
-        struct.pack("=QII", 1, 0, 0) + b"/\0\0\0\0\0\0\0") * 65)),
+        struct.pack("=QII", 1, 0, 0) + b"/\0\0\0\0\0\0\0") * 257)),
     (True, "seccomp", record(6, b"")),
     (True, "seccomp", record(6, ALLOW[:7])),
     (True, "seccomp", record(6, ALLOW * 4097)),

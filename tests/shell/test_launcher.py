@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,9 @@ ESCAPES = {
     "signal the worker": "kill -0 $PPID",
     "signal all": "kill -0 -1 && kill -0 1",
     "unix socket": "python3 -c 'import socket; socket.socket(socket.AF_UNIX)'",
+    "datagram socket": "python3 -c 'import socket; socket.socketpair(1, 2)'",
+    "raw unix socket": "python3 -c 'import socket; socket.socketpair(1, 3)'",
+    "high bits of the kind": syscall("53, 1, ctypes.c_ulong(0x100000002), 0, b", "b = bytes(8)"),
     "tcp socket": "python3 -c 'import socket; socket.socket()'",
     "raw socket": "python3 -c 'import socket; socket.socket(17, 3)'",
     "dev tcp": "echo > /dev/tcp/127.0.0.1/1",
@@ -230,6 +234,9 @@ ESCAPES = {
     "hostname": "python3 -c 'import socket; socket.sethostname(\"x\")'",
     "clock": "date -s \"$(date)\"",
     "renice": "renice 5 -p 1",
+    "renice the account": "python3 -c 'import os; os.setpriority(os.PRIO_USER, 0, 0)'",
+    "ionice the account": syscall("251, 3, 0, 2 << 13"),
+    "take the kernel's messages": syscall("103, 2, b, 4096", "b = bytes(4096)"),
     "setuid": "python3 -c 'import os; os.setuid(os.getuid())'",
     "cgroup": "for g in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/unified/cgroup.procs; do"
     " echo $$ > $g && exit 0; done; exit 1",
@@ -248,7 +255,9 @@ def test_way_out_is_shut(name: str, root: bool) -> None:
 
 @pytest.mark.parametrize(
     "name", ["unix socket", "tcp socket", "high bits of the family", "setuid", "lease", "keyring",
-             "io_uring", "new mount api", "device node", "unix socket", "renice"]
+             "io_uring", "new mount api", "device node", "unix socket", "renice",
+             "datagram socket", "raw unix socket", "high bits of the kind",
+             "ionice the account"]
 )  # fmt: skip
 def test_way_out_is_open_without_enforcement(name: str, tmp_path: Path) -> None:
     """The probes prove something: the same command succeeds for an unconfined root."""
@@ -264,6 +273,26 @@ def test_root_reads_what_the_account_may_not() -> None:
     assert (status, said) == (0, "")
     status, _ = run("head -c1 /etc/shadow", root=False)
     assert status != 0
+
+
+def test_terminals_of_others_are_out_of_reach(root: bool) -> None:
+    """Who has a terminal open takes its input and sets its modes, by whatever descriptor."""
+    master, slave = os.openpty()
+    try:
+        before, path = termios.tcgetattr(slave), os.ttyname(slave)
+        os.write(master, b"secret\n")
+        status, said = run(f"stty -F {path} -echo; head -c6 {path}", root=root)
+        assert (status != 0, "secret" in said) == (True, False)
+        assert termios.tcgetattr(slave) == before
+        assert os.read(slave, 16) == b"secret\n"
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_reading_takes_no_messages_from_the_systems_log() -> None:
+    """/proc/kmsg gives each message once; what is read there is missing in the log."""
+    assert run("test ! -e /proc/kmsg || wc -c < /proc/kmsg", root=True)[1] in ("", "0\n")
 
 
 def test_root_keeps_only_reading_capabilities() -> None:

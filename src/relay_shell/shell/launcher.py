@@ -97,7 +97,10 @@ class Launcher:
             mounts = plan.mounts(readonly.mounts(command.scratch))
             confinement = [mounts, directory, plan.account(account, readonly.CAPABILITIES)]
         domain = readonly.domain(
-            command.scratch, network=self._network, devices=account is not None
+            command.scratch,
+            network=self._network,
+            devices=account is not None,
+            terminal=command.terminal,
         )
         confinement.append(plan.landlock(domain))
         return plan.assemble(

@@ -21,6 +21,7 @@ import resource
 
 from .landlock import READ, WRITE, Domain, Fs, Net, Place, Rule, Scope
 from .plan import Mounts
+from .readable import paths
 from .seccomp import ALLOW, Compare, Filter, equal, known_calls, masked, not_equal, refuse
 
 METADATA = frozenset(
@@ -58,8 +59,14 @@ _NAMESPACES = (
 """CLONE_NEWTIME and the CLONE_NEW* of clone(2)."""
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _AF_MAX = 1, 2, 10, 16, 46
-_SYSLOG_READS = (2, 3, 9, 10)
-"""syslog(2): READ, READ_ALL, SIZE_UNREAD, SIZE_BUFFER; the others clear or switch the console."""
+_SOCK_TYPE_MASK, _SOCK_CONNECTED = 0xF, (1, 5)
+"""SOCK_STREAM and SOCK_SEQPACKET. A datagram socket sends to any path that sendto(2) or connect(2)
+names, also one of a socketpair(2): to journald, syslog and the service manager. SOCK_RAW is the
+same here (net/unix/af_unix.c, unix_create)."""
+
+_SYSLOG_READS = (3, 9, 10)
+"""syslog(2): READ_ALL, SIZE_UNREAD, SIZE_BUFFER. READ takes messages away from who logs them; the
+others clear or switch the console."""
 
 _IOCTL_GROUPS = (0x5400, 0x8900, 0xB700)
 """ioctl(2) numbers by their high octets: terminals and descriptors, sockets, namespace queries.
@@ -78,6 +85,9 @@ TIOCSSERIAL, TIOCSETD (loads line disciplines) and TIOCVHANGUP: they reach past 
 
 _FCNTL_REFUSED = (1024, 1026)
 """F_SETLEASE and F_NOTIFY: a lease on a file that may only be read still stalls its writers."""
+
+_PRIO_USER, _IOPRIO_WHO_USER = 2, 3
+"""Who 0 is every process of the account then, of other calls and other agents too."""
 
 LIMITS = (
     (resource.RLIMIT_CORE, 0),
@@ -134,6 +144,9 @@ def arguments_filter(*, network: bool) -> bytes:
     for family in range(_AF_MAX):
         if family != _AF_UNIX:
             deny("socketpair", equal(0, family), error=errno.EACCES)
+    for kind in range(_SOCK_TYPE_MASK + 1):
+        if kind not in _SOCK_CONNECTED:
+            deny("socketpair", masked(1, _SOCK_TYPE_MASK, kind), error=errno.EACCES)
     for flag in _NAMESPACES:
         deny("clone", masked(0, flag, flag))
     for number in _IOCTL_REFUSED:
@@ -143,8 +156,9 @@ def arguments_filter(*, network: bool) -> bytes:
     for kind in range(11):
         if kind not in _SYSLOG_READS:
             deny("syslog", equal(0, kind))
-    for call in ("setpriority", "ioprio_set"):
+    for call, user in (("setpriority", _PRIO_USER), ("ioprio_set", _IOPRIO_WHO_USER)):
         deny(call, not_equal(1, 0))
+        deny(call, equal(0, user))
     for call in (
         "sched_setaffinity",
         "sched_setscheduler",
@@ -164,23 +178,28 @@ def programs(*, network: bool, metadata: bool) -> tuple[bytes, bytes]:
     return arguments_filter(network=network), calls_filter(metadata=metadata)
 
 
-def domain(scratch: str, *, network: bool, devices: bool) -> Domain:
+def domain(scratch: str, *, network: bool, devices: bool, terminal: str | None = None) -> Domain:
     """The Landlock domain: read anywhere, write in scratch and to the bit buckets.
 
     Args:
-        devices: allow what the filters allow of ioctl(2) on devices (sizes of disks and the like).
+        devices: the command may open what root may, so devices must be chosen (see `readable`);
+            what the filters allow of ioctl(2) is allowed on them (sizes of disks and the like).
+        terminal: path of the call's own terminal.
     """
-    asked = Fs(0) if devices else READ | Fs.IOCTL_DEV
     bucket = Fs.READ_FILE | Fs.WRITE_FILE | Fs.IOCTL_DEV
     buckets = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
-    handled = WRITE | asked
-    whole = Rule("/", READ)
+    if devices:
+        handled = WRITE | Fs.READ_FILE
+        readable = [Rule(path, Fs.READ_FILE, Place.OPTIONAL) for path in paths(terminal=terminal)]
+    else:
+        handled = WRITE | READ | Fs.IOCTL_DEV
+        readable = [Rule("/", READ)]
     return Domain(
         fs=handled,
         net=Net(0) if network else Net.BIND_TCP | Net.CONNECT_TCP,
         scope=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET,
         rules=(
-            *((whole,) if handled & READ else ()),
+            *readable,
             *(Rule(device, bucket & handled, Place.OPTIONAL) for device in buckets),
             Rule(
                 scratch,
