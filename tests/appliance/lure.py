@@ -19,6 +19,7 @@ PATHS = (
 ABSTRACT = ("/tmp/.X11-unix/X0", "lure")
 PORTS = (21, 25, 53, 80, 443, 873, 2375, 3306, 5432, 6379, 6443, 8080, 9200, 27017)
 DATAGRAMS = (53, 123, 514)
+DATAGRAM_PATH = "/run/datagrams"
 
 
 def listeners() -> dict[socket.socket, str]:
@@ -43,6 +44,10 @@ def listeners() -> dict[socket.socket, str]:
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         receiver.bind(("127.0.0.1", port))
         made[receiver] = f"udp {port}"
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.bind(DATAGRAM_PATH)
+    os.chmod(DATAGRAM_PATH, 0o666)
+    made[receiver] = DATAGRAM_PATH
     return made
 
 
@@ -54,7 +59,7 @@ def main() -> int:
             for ready in select.select(list(made), [], [])[0]:
                 log.write(f"{made[ready]}\n")
                 with contextlib.suppress(OSError):
-                    if made[ready].startswith("udp"):
+                    if ready.type == socket.SOCK_DGRAM:
                         ready.recv(65536)
                     else:
                         ready.accept()[0].close()

@@ -17,7 +17,7 @@ from relay_shell.wire.errors import RelayError
 SOURCE = str(Path(relay_shell.__file__).parent.parent)
 
 INSIDE = """
-import os, socket, sys
+import os, resource, socket, sys
 sys.path.insert(0, sys.argv[1])
 from relay_shell.shell import confine
 from relay_shell.shell.cgroup import Groups
@@ -38,6 +38,12 @@ attempt("unlink", lambda: os.unlink("/var/tmp/" + os.path.basename(scratch)))
 attempt("signal", lambda: os.kill(outsider, 0))
 attempt("own", lambda: os.kill(os.getpid(), 0))
 attempt("trace", lambda: open(f"/proc/{outsider}/mem", "rb").read(1))
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+attempt("ask", lambda: resource.prlimit(outsider, resource.RLIMIT_NOFILE))
+attempt("limit", lambda: resource.prlimit(outsider, resource.RLIMIT_NOFILE, limits))
+attempt("own-limit", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
+attempt("nice", lambda: os.nice(1))
+attempt("nice-all", lambda: os.setpriority(os.PRIO_USER, 0, 19))
 abstract = socket.socket(socket.AF_UNIX)
 attempt("abstract", lambda: abstract.connect("\\0relay-shell-test"))
 attempt("null", lambda: open("/dev/null", "w").write("x"))
@@ -80,6 +86,13 @@ def test_what_a_worker_and_its_commands_may_do(tmp_path: Path) -> None:
     assert seen["trace"] == "Permission denied"
     # Nobody listens there; what matters is that the name is out of reach, see below.
     assert seen["abstract"] in ("Connection refused", "Operation not permitted")
+
+
+def test_limits_and_priorities_of_other_agents_are_out_of_reach(tmp_path: Path) -> None:
+    """RLIMIT_CPU kills and RLIMIT_NOFILE cripples whatever runs under the account."""
+    seen = _inside("", tmp_path)
+    assert [seen[name] for name in ("ask", "own-limit", "nice")] == ["yes"] * 3
+    assert [seen[name] for name in ("limit", "nice-all")] == ["Operation not permitted"] * 2
 
 
 def test_groups_can_be_made_but_nobody_moves_between_them(groups: Groups, tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ def rows(posture: str) -> dict[str, dict[str, Any]]:
 
 def test_the_domain_of_a_scoped_worker_keeps_another_agent_away() -> None:
     found = rows("scoped")
-    for what in ("signal another agent", "trace another agent", "read another agent's memory"):
+    for what in (
+        *("signal another agent", "set limits of another agent", "trace another agent"),
+        "read another agent's memory",
+    ):
         assert (found[what]["observed"], found[what]["held"]) == ("refused", True), found[what]
 
 

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import platform
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -222,6 +223,17 @@ def signal_to(pid: int) -> Attempt:
     def attempt() -> str:
         os.kill(pid, 0)
         return f"may signal {pid}"
+
+    return attempt
+
+
+def limit(pid: int) -> Attempt:
+    """Set a resource limit of a process to what it is."""
+
+    def attempt() -> str:
+        now = resource.prlimit(pid, resource.RLIMIT_CORE)
+        resource.prlimit(pid, resource.RLIMIT_CORE, now)
+        return f"may set limits of {pid}"
 
     return attempt
 

@@ -109,6 +109,7 @@ def claims(front: int, broker: int, neighbour: int, unit: str) -> list[Claim]:
             if pid
         ),
         Claim("signal another agent", try_to.signal_to(neighbour), NO, None),
+        Claim("set limits of another agent", try_to.limit(neighbour), NO, None),
         Claim("trace another agent", try_to.trace(neighbour), NO, None),
         Claim("read another agent's memory", try_to.opened(f"/proc/{neighbour}/mem"), NO, None),
         Claim(
