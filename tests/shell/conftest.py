@@ -128,14 +128,3 @@ def groups() -> Iterator[Groups]:
     finally:
         for path, _, _ in os.walk(base, topdown=False):
             os.rmdir(path)
-
-
-def processes_with(text: str) -> list[int]:
-    """Pids of living processes whose command line contains a text."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and int(name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-                if text.encode() in file.read():
-                    found.append(int(name))
-    return found

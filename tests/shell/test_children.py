@@ -7,8 +7,9 @@ import os
 import subprocess
 from typing import Any
 
+from processes import processes_with
 from relay_shell.shell.children import Children, descendants
-from shell.conftest import Call, processes_with
+from shell.conftest import Call
 
 
 def test_two_workers_in_one_process_leave_each_other_alone(rig: Any) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from processes import processes_with
 from relay_shell.wire.errors import RelayError
-from shell.conftest import Call, processes_with
+from shell.conftest import Call
 
 
 def test_exit_status_and_both_streams(rig: Any) -> None:

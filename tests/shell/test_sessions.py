@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from processes import processes_with
 from relay_shell.wire.errors import RelayError
-from shell.conftest import Call, processes_with
+from shell.conftest import Call
 
 ASKING = """
 import getpass, os, sys

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from processes import processes_with
 from relay_shell.shell import tree
 from relay_shell.shell.cgroup import Groups
-from shell.conftest import processes_with
 
 CLONE_INTO = """
 import ctypes, os, struct, sys, time

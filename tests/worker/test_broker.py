@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from processes import processes_with
 from relay_shell.wire.errors import RelayError
-from worker.conftest import processes_with
 
 
 def test_running_call_survives_the_brokers_restart(setting: Any, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from processes import processes_with
 from relay_shell.tools import shell_exec
 from relay_shell.wire.errors import RelayError
-from worker.conftest import processes_with
 
 
 def test_call_is_begun_before_and_ended_after(setting: Any) -> None:

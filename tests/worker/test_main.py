@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 import relay_shell
+from processes import processes_with
 from relay_shell.shell import landlock
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.link import pair
-from worker.conftest import BrokerEnd, FrontEnd, processes_with
+from worker.conftest import BrokerEnd, FrontEnd
 
 SOURCE = str(Path(relay_shell.__file__).parent.parent)
 PROGRAM = (

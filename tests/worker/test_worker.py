@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from worker.conftest import processes_with
+from processes import processes_with
 
 
 def test_client_gone_without_anything_held_ends_the_worker(setting: Any) -> None:

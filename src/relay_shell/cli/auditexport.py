@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..evidence.stream import Item, Place, Stream
@@ -315,7 +315,6 @@ def _place(state: Path | None) -> Place | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        reason: Any = f"{state}: {error}"
-        broken = RelayError("Config", reason=reason)
+        broken = RelayError("Config", reason=f"{state}: {error}")
         broken.next_step = "Remove it to export the whole record again."
         raise broken from None

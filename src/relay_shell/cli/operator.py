@@ -9,7 +9,6 @@ from __future__ import annotations
 import grp
 import os
 import socket
-from types import TracebackType
 from typing import Any
 
 from ..wire.errors import RelayError
@@ -104,12 +103,7 @@ class Operator:
     def __enter__(self) -> Operator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
