@@ -124,7 +124,7 @@ def test_calls_of_another_connection_go_on(setting: Any) -> None:
 def test_front_that_vanishes_cancels_calls_but_not_sessions(setting: Any) -> None:
     async def main() -> None:
         async with setting() as s:
-            s.broker.settings["worker.idle"] = 1
+            s.broker.settings["worker.idle"] = 3
             await s.front.start()
             await s.front.result("shell_spawn", command="sleep 98795")
             s.front.call("shell_exec", {"command": "sleep 98796"}).cancel()
