@@ -103,7 +103,7 @@ def test_questions_find_the_desk(rig: Any, tmp_path: Path, monkeypatch: pytest.M
     program = tmp_path / "real/systemctl"
     program.write_text(f'#!/bin/sh\necho "$@"; touch {tmp_path}/proof\n')
     program.chmod(0o755)
-    monkeypatch.setattr(querydesk, "DIRECTORIES", (str(names),))
+    monkeypatch.setattr(querydesk, "DIRECTORIES", {str(names): ""})
     monkeypatch.setitem(querydesk._ENVIRONMENT, "PATH", f"{tmp_path}/real:/usr/bin:/bin")
     status, stop = play(rig, "systemctl status x | cat", "systemctl stop x")
     assert status.stdout == "--no-pager --no-ask-password status x\n", status.stderr

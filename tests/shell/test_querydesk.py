@@ -33,7 +33,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = tmp_path / "names"
     directory.mkdir()
     (directory / "systemctl").symlink_to(SHIM)
-    (directory / "docker").symlink_to(SHIM)
+    (directory / "podman").symlink_to(SHIM)
     yield directory
 
 
@@ -87,7 +87,7 @@ def test_change_is_refused_with_the_reason(names: Path) -> None:
 
 def test_other_programs_are_refused(names: Path) -> None:
     """A name outside the table has no desk even if somebody links it."""
-    assert ask(names, "docker ps").returncode == 77
+    assert ask(names, "podman ps").returncode == 77
 
 
 def test_without_a_desk(names: Path) -> None:
@@ -159,3 +159,18 @@ def test_what_is_no_question_runs_confined_where_it_can(names: Path) -> None:
     assert ask(names, f"{path}; systemd-analyze set-log-level debug").returncode == 77
     refused = ask(names, f"{path}; systemctl stop x")
     assert (refused.returncode, refused.stdout) == (77, "")
+
+
+def test_a_name_whose_program_is_not_there_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that looks for docker finds it only where it is."""
+    always, optional, there = tmp_path / "always", tmp_path / "optional", tmp_path / "bin"
+    for path in (always, optional, there):
+        path.mkdir()
+    rows = {str(always): "", str(optional): "docker", str(tmp_path / "missing"): ""}
+    monkeypatch.setattr(querydesk, "DIRECTORIES", rows)
+    monkeypatch.setitem(querydesk._ENVIRONMENT, "PATH", str(there))
+    assert querydesk.directories() == [str(always)]
+    (there / "docker").touch(0o755)
+    assert querydesk.directories() == [str(always), str(optional)]

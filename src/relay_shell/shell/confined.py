@@ -14,7 +14,7 @@ from ..wire.errors import RelayError
 from . import children, environment, readonly
 from .launcher import Command, Launcher
 from .plan import Account
-from .querydesk import QueryDesk, directory
+from .querydesk import QueryDesk, directories
 from .spawn import KEPT, find_program, spawn
 
 READERS = ("relay-shell-reader", "nobody")
@@ -84,9 +84,7 @@ class Confined:
         made = {**readonly.environment(self.scratch), **given}
         if os.geteuid() == 0 and os.path.exists(APT):
             made.setdefault("APT_CONFIG", APT)
-        names = directory()
-        if names is not None:
-            made["PATH"] = f"{names}:{made['PATH']}"
+        made["PATH"] = ":".join([*directories(), made["PATH"]])
         return made
 
     def start(

@@ -1,10 +1,11 @@
-"""Read-only questions that an enforced command may put to the service manager and about processes.
+"""Read-only questions that an enforced command may put to daemons and about processes.
 
 An enforced command has no unix sockets, so systemctl(1) and its kin cannot reach D-Bus from
-inside; and since it may not look at other processes, lsof(8) and ss(8) find nobody there. Their
-names lead to a small program that passes its arguments and standard streams to the worker, which
-runs the real program only if the arguments are a question. The tables list what is known to ask;
-everything else is refused, unknown options included. (lsof and ss, refused, run confined.)
+inside, nor docker(1) its daemon; and since it may not look at other processes, lsof(8) and ss(8)
+find nobody there. Their names lead to a small program that passes its arguments and standard
+streams to the worker, which runs the real program only if the arguments are a question. The tables
+list what is known to ask; everything else is refused, unknown options included. (lsof and ss,
+refused, run confined.)
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Query(NamedTuple):
     Attributes:
         verbs: words that may come first; "" stands for no word at all; None where words are not
             verbs but what is asked about.
+        first: the verb is the first word, and may be of two ("image ls"): options in front of it
+            could take it for their value.
         flags: options without a value; values: options that take one.
         always: options that are put in front whatever was asked.
         optional: options whose value, if any, may be attached.
@@ -34,10 +37,15 @@ class Query(NamedTuple):
     always: tuple[str, ...]
     optional: frozenset[str] = frozenset()
     paths: bool = False
+    first: bool = False
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def _pairs(group: str, verbs: str) -> frozenset[str]:
+    return frozenset(f"{group} {verb}" for verb in verbs.split())
 
 
 _QUIET = ("--no-pager",)
@@ -138,6 +146,34 @@ QUERIES: dict[str, Query] = {
         _words("-f --family -A --query --socket"),
         (),
     ),
+    # docker(1) takes options before its verb that say which daemon is asked, and some whose value
+    # could be the word that looks like the verb; hence `first`. Not compose, buildx and other
+    # plugins, which are programs of their own; and not the configuration of the worker's account,
+    # which may name another daemon.
+    "docker": Query(
+        frozenset(
+            _words("ps images info version top port diff history logs inspect stats events")
+            | _words("--version -v")
+            | _pairs("container", "ls list ps inspect logs stats top port diff")
+            | _pairs("image", "ls list inspect history")
+            | _pairs("network", "ls list inspect")
+            | _pairs("volume", "ls list inspect")
+            | _pairs("system", "df info events")
+            | _pairs("node", "ls list ps inspect")
+            | _pairs("service", "ls list ps logs inspect")
+            | _pairs("stack", "ls list ps services")
+        )
+        | {""},
+        _words(
+            """-a --all -q --quiet -s --size -l --latest -t --timestamps -v --verbose --details
+            --digests --follow --no-trunc --no-stream --no-resolve --no-task-ids --pretty --raw
+            --tree --help"""
+        ),
+        _words("--filter --format -n --last --tail --since --until --type --platform"),
+        ("--config", "/usr/lib/relay-shell/query"),
+        optional=_words("-f"),
+        first=True,
+    ),
 }
 
 _NAMES_ONLY = {("resolvectl", "dns"): 1, ("resolvectl", "domain"): 1}
@@ -161,6 +197,8 @@ def admit(argv: Sequence[str]) -> list[str]:
         raise RelayError("Denied", reason="not a program that answers questions here")
     if len(argv) > MAX_WORDS or sum(map(len, argv)) > MAX_LENGTH:
         raise RelayError("Denied", reason="the question is too long")
+    if query.first:
+        return _by_first(query, argv)
     operands: list[str] = []
     words = iter(argv[1:])
     for word in words:
@@ -179,6 +217,26 @@ def admit(argv: Sequence[str]) -> list[str]:
         raise RelayError("Denied", reason=f"{argv[0]} {verb} is not a question")
     if len(operands) - 1 > _NAMES_ONLY.get((argv[0], verb), MAX_WORDS):
         raise RelayError("Denied", reason=f"{argv[0]} {verb} with a value is not a question")
+    return [argv[0], *query.always, *argv[1:]]
+
+
+def _by_first(query: Query, argv: Sequence[str]) -> list[str]:
+    verb, length = "", 0
+    for length in (1, 2):
+        verb = " ".join(argv[1 : 1 + length])
+        if query.verbs is not None and verb in query.verbs:
+            break
+    else:
+        asked = next((word for word in argv[1:] if not word.startswith("-")), "")
+        raise RelayError("Denied", reason=f"{argv[0]} {asked} is not a question")
+    words = iter(argv[1 + length :])
+    for word in words:
+        if word == "--":
+            break
+        if word.startswith("--"):
+            _long(argv[0], query, word, words)
+        elif word.startswith("-") and word != "-":
+            _short(argv[0], query, word, words)
     return [argv[0], *query.always, *argv[1:]]
 
 

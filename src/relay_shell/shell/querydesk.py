@@ -18,8 +18,10 @@ from . import children
 from .queries import MAX_LENGTH, QUERIES, admit
 from .spawn import spawn
 
-DIRECTORIES = ("/usr/lib/relay-shell/query",)
-"""Where the package installs the names in `QUERIES`, each a link to relay-shell-query."""
+DIRECTORIES = {"/usr/lib/relay-shell/query": "", "/usr/lib/relay-shell/query-docker": "docker"}
+"""Where the package installs the names in `QUERIES`, each a link to relay-shell-query; and which
+program must be there for the directory to be used: an agent that looks for docker must not find it
+where it is not."""
 
 AT_ONCE = 8
 """Questions of one call that are answered at once; more are refused, not queued."""
@@ -35,9 +37,15 @@ _ENVIRONMENT = {
 }
 
 
-def directory() -> str | None:
-    """The directory to put in front of an enforced command's PATH, if it is installed."""
-    return next((path for path in DIRECTORIES if os.path.isdir(path)), None)
+def directories() -> list[str]:
+    """The directories to put in front of an enforced command's PATH, of those installed."""
+    searched = _ENVIRONMENT["PATH"].split(":")
+    return [
+        path
+        for path, program in DIRECTORIES.items()
+        if os.path.isdir(path)
+        and (not program or any(os.access(f"{there}/{program}", os.X_OK) for there in searched))
+    ]
 
 
 class QueryDesk:
