@@ -273,7 +273,7 @@ def test_too_many_requests_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:
             raw = await home.legacy()
-            params = {"name": "shell_exec", "arguments": {"command": "sleep 30"}}
+            params = {"name": "shell_exec", "arguments": {"command": "sleep 300"}}
             idents = [raw.request("tools/call", params) for _ in range(session.REQUESTS + 1)]
             answer = await raw.answer(idents[-1])
             assert answer["error"]["message"].startswith("Busy: ")
