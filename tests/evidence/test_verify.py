@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
+import lzma
+import re
 from pathlib import Path
 
 import pytest
 
 from relay_shell.evidence.canonical import body
 from relay_shell.evidence.chain import parse, seal
+from relay_shell.evidence.reader import iter_records
 from relay_shell.evidence.record import GENESIS
-from relay_shell.evidence.verify import verify_chain
+from relay_shell.evidence.verify import NAMED, verify_chain
 from relay_shell.evidence.writer import Writer
 
 
@@ -97,6 +101,81 @@ def test_what_the_chain_alone_cannot_tell_changes_its_value(path) -> None:
         after = verify_chain(path)
         assert after.whole and after.last == 9 and after.chain != before.chain
         path.write_bytes(original)
+
+
+def test_what_is_missing_is_between_two_times(path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    stamps = [(parse(line) or {})["ts"] for line in lines]
+    path.write_bytes(b"".join([*lines[2:4], *lines[7:]]))
+    head, gap = verify_chain(path).findings
+    assert head.detail == f"the first record here is 3, of {stamps[2]}"
+    assert gap.detail == f"record 5 to 7, after {stamps[3]} and before {stamps[7]}"
+
+
+def test_a_record_of_a_later_version_is_not_called_edited(path) -> None:
+    lines = path.read_bytes().splitlines()
+    body_, prev = lines[9].rpartition(b',"chain"')[0], (parse(lines[9]) or {})["prev"]
+    later = seal(prev, body_.replace(b'{"v":1,', b'{"v":2,') + b"}")[0]
+    path.write_bytes(b"\n".join([*lines[:9], later]))
+    assert [(f.kind, f.detail) for f in verify_chain(path).findings] == [
+        ("version", "record 10, version 2")
+    ]
+    path.write_bytes(
+        path.read_bytes().replace(
+            b'"tier":3,"prev":"%b' % prev.encode(), b'"tier":0,"prev":"%b' % prev.encode()
+        )
+    )
+    assert kinds(path) == [("edited", 10)]
+
+
+def test_findings_by_the_thousand_are_counted(tmp_path) -> None:
+    path = tmp_path / "audit.jsonl"
+    writer = Writer(path)
+    for n in range(1000):
+        writer.append_now({"event": "intent", "call_id": f"k-{n}", "tier": 3})
+    writer.close()
+    path.write_bytes(path.read_bytes().replace(b'"tier":3', b'"tier":0'))
+    *named, more = verify_chain(path).findings
+    assert {f.kind for f in named} == {"edited"} and len(named) == NAMED
+    assert (more.kind, more.detail, more.fails) == ("edited", f"{1000 - NAMED} more", True)
+
+
+def test_a_damaged_compressed_file_is_named_whatever_is_damaged(path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[8:]))
+    for opener, suffix in ((gzip, "gz"), (bz2, "bz2"), (lzma, "xz")):
+        segment = path.with_name(f"audit.jsonl.1.{suffix}")
+        intact = opener.compress(b"".join(lines[:8]))
+        for at in range(0, len(intact), 7):
+            damaged = bytearray(intact)
+            damaged[at] ^= 0x55
+            segment.write_bytes(damaged)
+            report = verify_chain(path)
+            if not report.whole:
+                assert report.findings[0].path == str(segment)
+                with pytest.raises(OSError, match=re.escape(segment.name)):
+                    list(iter_records(path))
+            else:
+                # A byte of the header that nothing depends on, as the time in that of gzip.
+                assert (report.records, report.first) == (10, 1)
+            # The writer needs the active file alone.
+            Writer(path).close()
+        segment.unlink()
+
+
+def test_a_file_that_is_not_read_is_named(path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[5:]))
+    for name in ("audit.jsonl.1.zst", "audit.jsonl-20260101.gz.bak"):
+        path.with_name(name).write_bytes(b"".join(lines[:5]))
+    path.with_name("audit.jsonl.lock").touch()
+    found = [(f.kind, Path(f.path).name) for f in verify_chain(path).findings]
+    assert found == [
+        ("head", "audit.jsonl"),
+        ("stray", "audit.jsonl-20260101.gz.bak"),
+        ("stray", "audit.jsonl.1.zst"),
+    ]
+    assert verify_chain(path, rotated=False).findings[1:] == []
 
 
 def test_a_torn_record_that_names_other_bytes(path) -> None:

@@ -38,6 +38,7 @@ VERIFY_STATUS: dict[str, int] = {
     "absent": 24,
     "forked": 25,
     "copy": 26,
+    "version": 27,
 }
 """Exit status of `audit verify` by its first failure (evidence.verify.KINDS)."""
 
@@ -67,7 +68,10 @@ def add_options(parser: Parser) -> None:
         "--against", metavar="DIR", help="compare with journal files received on another host"
     )
     parser.add_argument(
-        "--machine", default="", metavar="ID", help="host in DIR that wrote the record (machine-id)"
+        "--machine",
+        default="",
+        metavar="ID",
+        help="host in DIR that wrote the record: its machine-id, or its name",
     )
     parser.add_argument(
         "--publish",
@@ -110,8 +114,9 @@ def run(args: argparse.Namespace) -> int:
         raise RelayError("InvalidArguments", reason="--publish is for the record of this host")
     began = time.monotonic()
     known = auditpublish.head(args.socket) if args.publish else None
-    report = verify_chain(path, rotated=rotated, keys=_keys(args.key, path), jobs=jobs)
-    report.findings.extend(_copies(args, path, rotated))
+    keys = _keys(args.key, path)
+    report = verify_chain(path, rotated=rotated, keys=keys, jobs=jobs)
+    report.findings.extend(_copies(args, path, rotated, keys))
     report.findings.extend(auditpublish.compare(path, report, known))
     failed = [finding for finding in report.findings if finding.fails]
     status = VERIFY_STATUS[failed[0].kind] if failed else 0
@@ -149,16 +154,19 @@ def _keys(files: list[str] | None, path: Path) -> Keys | None:
         raise RelayError("InvalidArguments", reason=f"public key: {error}") from None
 
 
-def _copies(args: argparse.Namespace, path: Path, rotated: bool) -> list[Finding]:
+def _copies(
+    args: argparse.Namespace, path: Path, rotated: bool, keys: Keys | None
+) -> list[Finding]:
     if not args.journal and args.against is None:
         return []
     from ..evidence.copies import compare, read
 
     found = []
     if args.journal:
-        found += compare(path, read, rotated=rotated, complete=True)
+        copy = functools.partial(read, None, "", keys=keys)
+        found += compare(path, copy, rotated=rotated, complete=True)
     if args.against is not None:
-        copy = functools.partial(read, args.against, args.machine)
+        copy = functools.partial(read, args.against, args.machine, keys=keys)
         found += compare(path, copy, rotated=rotated)
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import lzma
 import os
 import stat
 import struct
@@ -15,7 +14,7 @@ from typing import IO
 
 from .chain import Link
 from .errors import EvidenceError
-from .files import Tail, seekable, segments, tail
+from .files import DAMAGE, Tail, seekable, segments, tail
 
 MODE = 0o640
 GRACE = 2.0
@@ -261,7 +260,7 @@ def before(active: Active, older: list[Path]) -> Link | None:
                     if end.torn:
                         active.precede(file, end.torn)
                     return end.link
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except DAMAGE as error:
             reason = error if isinstance(error, OSError) else OSError(5, str(error))
             raise EvidenceError.of(reason, path) from None
     return None

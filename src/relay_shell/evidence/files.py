@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -27,6 +28,10 @@ _OPENERS: dict[str, Callable[[Path, str], Any]] = {
 }
 
 
+DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+"""What reading a segment can raise: of the file system, or of a damaged compressed file."""
+
+
 class Tail(NamedTuple):
     """The end of a file: its last intact record, and the bytes after it that are none."""
 
@@ -41,10 +46,15 @@ def open_file(path: Path) -> IO[bytes]:
     """A segment's content for reading, decompressed if its name says so.
 
     Raises:
-        OSError, EOFError, lzma.LZMAError: it cannot be read (the latter two while reading).
+        DAMAGE: it cannot be read (all but OSError while reading).
     """
     opener = _OPENERS.get(path.suffix)
     return path.open("rb") if opener is None else opener(path, "rb")
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether one of `DAMAGE` is of the content, which a decompressor says without an errno."""
+    return getattr(error, "errno", None) is None
 
 
 def plain(path: Path) -> bool:
@@ -61,7 +71,7 @@ def segments(path: Path) -> list[Path]:
     Raises:
         OSError: the directory cannot be listed.
     """
-    name = re.compile(re.escape(path.name) + r"[.-][0-9][0-9.-]*(?:\.(?:gz|xz|bz2))?")
+    name = _named(path, r"(?:\.(?:gz|xz|bz2))?")
     rotated = []
     for entry in os.listdir(path.parent):
         if name.fullmatch(entry):
@@ -74,6 +84,22 @@ def segments(path: Path) -> list[Path]:
     return found
 
 
+def strays(path: Path) -> list[Path]:
+    """Files beside the record at `path` that are named like one of its segments and are not read
+    as one: compressed in another way (`.zst`), or set aside (`.bak`).
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    segment, stray = _named(path, r"(?:\.(?:gz|xz|bz2))?"), _named(path, r".+")
+    names = sorted(os.listdir(path.parent))
+    return [path.parent / n for n in names if stray.fullmatch(n) and not segment.fullmatch(n)]
+
+
+def _named(path: Path, end: str) -> re.Pattern[str]:
+    return re.compile(re.escape(path.name) + r"[.-][0-9][0-9.-]*" + end)
+
+
 def first_number(path: Path) -> int:
     """Number of the first record in a file, 0 if it has none or cannot be read."""
     try:
@@ -84,7 +110,7 @@ def first_number(path: Path) -> int:
                     break
                 if match := _HEAD.match(line):
                     return int(match[1])
-    except (OSError, EOFError, lzma.LZMAError):
+    except DAMAGE:
         pass
     return 0
 

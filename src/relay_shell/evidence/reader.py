@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import lzma
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .chain import parse
-from .files import lines, lines_backwards, open_file, seekable, segments
+from .files import DAMAGE, damaged, lines, lines_backwards, open_file, seekable, segments
 from .record import FIELDS, MAX_LINE
 
 Record = dict[str, Any]
@@ -142,7 +141,7 @@ class _damage:
         return None
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, (EOFError, lzma.LZMAError)):
+        if isinstance(error, DAMAGE) and damaged(error):
             raise OSError(5, f"damaged compressed file: {error}", str(self._path)) from error
 
 

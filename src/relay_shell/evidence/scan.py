@@ -7,8 +7,8 @@ import re
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from .chain import link, parse
-from .record import GENESIS, MAX_LINE
+from .chain import digest, link, parse
+from .record import GENESIS, MAX_LINE, VERSION
 from .runs import Run, follow
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ _CHUNK = 128 * 1024
 """Bytes that are looked at together: what fits the processor's cache is faster."""
 
 _CLAIM = re.compile(
-    rb'^\{"v":[0-9]+,"seq":([0-9]{1,18}),.*"prev":"([0-9a-f]{64})","chain":"([0-9a-f]{64})"\}$'
+    rb'^\{"v":([0-9]+),"seq":([0-9]{1,18}),.*"prev":"([0-9a-f]{64})","chain":"([0-9a-f]{64})"\}$'
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}", re.ASCII)
-_TORN = b'"event":"torn"'
+_END = b',"chain":"' + b'"}'
 _BACK = timedelta(seconds=1)
 """Steps back that a clock in step with others makes unnoticed."""
 
@@ -134,38 +134,44 @@ class Scan:
                 self._region += len(data) + whole
                 self._hash.update(data + b"\n" if whole else data)
                 return
-            seq, prev, chain = int(claim[1]), claim[2].decode(), claim[3].decode()
-            self._report("edited", self.number, seq, f"record {seq}")
+            seq, prev, chain = int(claim[2]), claim[3].decode(), claim[4].decode()
+            if int(claim[1]) > VERSION and digest(prev, data[: -len(_END) - 64] + b"}") == chain:
+                self._report("version", self.number, seq, f"record {seq}, version {int(claim[1])}")
+            else:
+                self._report("edited", self.number, seq, f"record {seq}")
+        record = parse(data) or {}
         if self._region:
-            self._close(data, seq)
+            self._close(record, seq)
         if prev != self.chain or seq != self.seq + 1:
-            self._misfit(seq, prev)
+            self._misfit(seq, prev, str(record.get("ts", "")))
         self.records += 1
         self.first = self.first or seq
         self.seq, self.chain = seq, chain
-        self._read(parse(data) or {}, seq, prev)
+        self._read(record, seq, prev)
 
-    def _misfit(self, seq: int, prev: str) -> None:
+    def _misfit(self, seq: int, prev: str, ts: str) -> None:
         number = self.number
         if not self.first:
             if seq == 1 and prev == GENESIS:
                 return
-            self._report("head", number, seq, f"the first record here is {seq}")
+            self._report("head", number, seq, f"the first record here is {seq}, of {ts[:32]}")
         elif prev == GENESIS and seq == 1:
             self._report("restart", number, seq, f"after record {self.seq}")
         elif seq > self.seq + 1:
             missing = f"{self.seq + 1} to {seq - 1}" if seq > self.seq + 2 else f"{seq - 1}"
-            self._report("gap", number, seq, f"record {missing}")
+            # The times on both sides of it are what an investigator asks for next.
+            edges = f"after {self._stamp.decode('ascii', 'replace')}Z and before {ts[:32]}"
+            self._report("gap", number, seq, f"record {missing}, {edges}")
         elif seq <= self.seq:
             self._report("order", number, seq, f"record {seq} after {self.seq}")
         else:
             self._report("relinked", number, seq, f"record {seq}")
 
-    def _close(self, data: bytes, seq: int) -> None:
+    def _close(self, record: dict[str, Any], seq: int) -> None:
         """Judge the bytes that are no record, now that a record follows."""
         named = False
-        if _TORN in data[:256]:
-            facts = _facts(parse(data) or {})
+        if record.get("event") == "torn":
+            facts = _facts(record)
             named = (facts.get("bytes"), facts.get("sha256")) == (
                 self._region,
                 self._hash.hexdigest(),

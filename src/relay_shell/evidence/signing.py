@@ -166,7 +166,7 @@ class Keys:
         return iter(self._keys)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._keys
+        return isinstance(key, str) and key in self._keys
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether the signature in a checkpoint's facts is of the key that they name."""

@@ -6,22 +6,16 @@ bytes that are no record, come as an anomaly beside it and stop nothing.
 
 from __future__ import annotations
 
-import gzip
 import json
-import lzma
 import os
-import zlib
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .chain import link, parse
-from .files import first_number, open_file, segments
+from .files import DAMAGE, damaged, first_number, open_file, segments
 from .moment import now
 from .record import GENESIS, MAX_LINE
 from .siem import ANOMALY
-
-_DAMAGE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
-"""What a decompressor says of a damaged file."""
 
 
 class Place(NamedTuple):
@@ -131,7 +125,9 @@ class Stream:
             try:
                 self._file.seek(max(0, place.offset - place.length))
                 found = link(self._file.read(place.length)[:-1])
-            except _DAMAGE:
+            except DAMAGE as error:
+                if not damaged(error):
+                    raise
                 return False
             if found is not None and (found.seq, found.chain) == (place.seq, place.chain):
                 self._offset = place.offset
@@ -149,7 +145,9 @@ class Stream:
                 return line
             if line:
                 self._file.seek(self._offset)
-        except _DAMAGE as error:
+        except DAMAGE as error:
+            if not damaged(error):
+                raise
             self._damaged = f"{self._name}: {error}"
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .chain import link, parse
-from .files import lines_backwards, seekable
+from .files import DAMAGE, lines_backwards, seekable
 
 HORIZON = timedelta(hours=25)
 """How far back from the last record an intent is looked for: an hour beyond the longest
@@ -37,7 +36,7 @@ def unfinished(newest_first: Iterable[Path], last: int) -> list[dict[str, Any]]:
     for path in newest_first:
         try:
             file = seekable(path)
-        except (OSError, EOFError, lzma.LZMAError):
+        except DAMAGE:
             break
         with file:
             for _, line in lines_backwards(file):

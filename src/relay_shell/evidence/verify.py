@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import open_file, plain, segments
+from .files import DAMAGE, open_file, plain, segments, strays
 from .scan import Scan
 from .signing import Keys
 from .survey import read
@@ -19,6 +18,7 @@ KINDS: dict[str, str] = {
     "gap": "records are missing",
     "order": "a record stands where an earlier or equal number was expected not to",
     "edited": "a record was changed after it was written",
+    "version": "a record is of a later version, which this program does not know",
     "relinked": "a record does not follow the one before it",
     "restart": "the chain begins anew",
     "foreign": "bytes that are no record, and that no record names",
@@ -36,12 +36,16 @@ KINDS: dict[str, str] = {
     "clock": "the clock was set back",
     "silence": "nothing was recorded for longer than heartbeats allow",
     "pending": "the last records have not reached the copy",
+    "stray": "a file is named like one of the record and was not read as one",
 }
 """What a finding can be."""
 
-NOTES = frozenset({"torn", "head", "unsealed", "clock", "silence", "pending"})
+NOTES = frozenset({"torn", "head", "unsealed", "clock", "silence", "pending", "stray"})
 """Findings that leave the record whole: what the writer itself named, what has expired, and what
 is to come."""
+
+NAMED = 100
+"""Findings of one kind that are named one by one; the others are counted."""
 
 _TRIES = 3
 """Passes at most, when the record is rotated during one."""
@@ -123,10 +127,13 @@ def identities(path: Path) -> list[tuple[str, int]]:
 
 def _verify(active: Path, rotated: bool, keys: Keys | None, jobs: int) -> Report:
     found: list[Finding] = []
+    counts: dict[str, int] = {}
     place = str(active)
 
     def report(kind: str, line: int, seq: int, detail: str = "", where: str = "") -> None:
-        found.append(Finding(kind, where or place, line, seq, detail))
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= NAMED:
+            found.append(Finding(kind, where or place, line, seq, detail))
 
     scan = Scan(report, keys)
     files: list[Path] = []
@@ -145,10 +152,16 @@ def _verify(active: Path, rotated: bool, keys: Keys | None, jobs: int) -> Report
                 if jobs > 1 and plain(file):
                     read(scan, stream, jobs)
                 scan.stream(stream)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except DAMAGE as error:
             report("unreadable", scan.number, 0, _why(error))
     place = str(active)
     scan.finish()
+    for file in _strays(active) if rotated else []:
+        place = str(file)
+        report("stray", 0, 0)
+    for kind, count in counts.items():
+        if count > NAMED:
+            found.append(Finding(kind, str(active), 0, 0, f"{count - NAMED} more"))
     if not scan.records and not found:
         report("empty", 0, 0)
     return Report(
@@ -162,6 +175,14 @@ def _verify(active: Path, rotated: bool, keys: Keys | None, jobs: int) -> Report
         scan.checkpoints,
         scan.sealed,
     )
+
+
+def _strays(active: Path) -> list[Path]:
+    try:
+        return strays(active)
+    except OSError:
+        # What the files are has been listed, or reported, before.
+        return []
 
 
 def _why(error: BaseException) -> str:
