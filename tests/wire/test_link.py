@@ -308,6 +308,33 @@ def test_optional_notices_are_dropped_for_a_slow_peer() -> None:
     run(scene)
 
 
+@pytest.mark.parametrize("unread", [False, True])
+def test_last_words_of_a_peer_that_is_killed_are_heard(unread: bool) -> None:
+    """What the peer sent before its end arrives, though the answers to it cannot be delivered."""
+
+    async def scene() -> None:
+        p = Pair()
+        await p.greet()
+        before = p.front.sock.dup()
+        p.front.close()
+        p.closed.clear()
+        for n in range(200):
+            name = {"conn": "c", "name": f"n{n}", "version": "1", "protocol": "x"}
+            for packet in encode({"m": "client", "b": name}):
+                before.send(packet)
+        if unread:
+            # An answer in its queue as it ends makes the end a reset.
+            p.broker.sock.send(b"x")
+        before.close()
+        p.broker._send({"r": 1, "b": {}}, ())
+        assert not p.broker.closed
+        await p.settle()
+        assert [body["name"] for _, body in p.heard] == [f"n{n}" for n in range(200)]
+        assert p.closed == ["broker: front closed the link"]
+
+    run(scene)
+
+
 def test_waiting_requests_fail_when_the_peer_dies() -> None:
     """Nobody waits for an answer that cannot come."""
 

@@ -43,6 +43,9 @@ _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 # As plain numbers: an operation on the enumerations costs as much as the system call.
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 _CUT = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
+LAST_WORDS = 5.0
+"""Seconds in which all is read that a peer said before it was gone."""
+
 _BATCH = 64
 
 
@@ -94,6 +97,8 @@ class Link:
         self._fds: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading = True
+        self._deaf = False
+        """Whether the peer hears nothing any more; what it said before is still read."""
         self.closed = False
         self._loop.add_reader(sock, self._readable)
 
@@ -159,6 +164,8 @@ class Link:
                 return
 
     def _write(self, packet: bytes, fds: tuple[int, ...]) -> bool:
+        if self._deaf:
+            return True
         try:
             if fds:
                 socket.send_fds(self.sock, [packet], list(fds))
@@ -166,6 +173,10 @@ class Link:
                 self.sock.send(packet)
         except (BlockingIOError, InterruptedError):
             return False
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # The kernel keeps what a closed peer had sent: the last words of a killed worker.
+            self._deaf = True
+            self._loop.call_later(LAST_WORDS, self.close, f"{self.peer} is gone: {error.strerror}")
         except OSError as error:
             self.close(f"{self.peer} is gone: {error.strerror}")
         return True
@@ -203,6 +214,9 @@ class Link:
                 packet, ancillary, flags, _ = self.sock.recvmsg(PAYLOAD + 1, _ANCILLARY, _CLOEXEC)
             except (BlockingIOError, InterruptedError):
                 return
+            except ConnectionResetError:
+                # Said once, of a peer that closed with answers unread, and before what it had sent.
+                continue
             except OSError as error:
                 self.close(f"{self.peer} is gone: {error.strerror}")
                 return
