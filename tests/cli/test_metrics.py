@@ -7,9 +7,13 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
+
 from broker.office import story
 from relay_shell import __version__
+from relay_shell.broker.tally import BOUNDS
 from relay_shell.cli import metrics
+from relay_shell.wire.errors import RelayError
 
 from .desk import run
 
@@ -33,14 +37,17 @@ def parse(text: str) -> dict[str, float]:
             helped.add(family)
         elif line.startswith("# TYPE "):
             name, kind = line[7:].split(" ")
-            assert name == family and kind in ("gauge", "counter") and name not in kinds
+            assert name == family and kind in ("gauge", "counter", "histogram")
+            assert name not in kinds
             assert (kind == "counter") == name.endswith("_total"), line
             kinds[name] = kind
         else:
             match = SERIES.fullmatch(line)
             assert match, line
             # The samples of a family stand together, after its HELP and TYPE.
-            assert match[1] == family and family in kinds, line
+            suffix = match[1].removeprefix(family)
+            histogram = kinds[family] == "histogram"
+            assert suffix in (("_bucket", "_sum", "_count") if histogram else ("",)), line
             assert match[1] + match[2] not in found, line
             found[match[1] + match[2]] = float(match[3])
     return found
@@ -53,6 +60,8 @@ def test_metrics_count_what_the_broker_did(tmp_path):
         await worker.begin("k-2", "df")
         await worker.end("k-2", "ok")
         await run(office, "freeze", "--tier", "3", "--reason", "quiet hours")
+        with pytest.raises(RelayError, match="Frozen"):
+            await worker.begin("k-3", "rm -rf /srv/x")
         done = await run(office, "metrics")
         assert (done.status, done.err) == (0, "")
         found = parse(done.out)
@@ -66,7 +75,17 @@ def test_metrics_count_what_the_broker_did(tmp_path):
             "workers": 1,
             "calls": 1,
             "calls_total": 2,
-            "denials_total": 0,
+            "denials_total": 1,
+            'verdicts_total{tool="shell_exec",tier="0",verdict="allow"}': 2,
+            'verdicts_total{tool="shell_exec",tier="3",verdict="Frozen"}': None,
+            'verdicts_total{tool="shell_exec",tier="-1",verdict="Frozen"}': 1,
+            'verdicts_total{tool="other",tier="-1",verdict="Denied"}': None,
+            'verdict_seconds_bucket{le="+Inf"}': 3,
+            "verdict_seconds_count": 3,
+            'ended_calls_total{status="ok"}': 1,
+            "recordings": 0,
+            "recordings_ok": 1,
+            "needs_restart": 0,
             'freezes{scope="tier"}': 1,
             'freezes{scope="all"}': 0,
             'evidence_state{state="ok"}': 1,
@@ -78,6 +97,9 @@ def test_metrics_count_what_the_broker_did(tmp_path):
         }
         assert {name: found.get(f"relay_shell_{name}") for name in expected} == expected
         assert found["relay_shell_record_last_seq"] > 5
+        counts = [n for name, n in found.items() if "verdict_seconds_bucket" in name]
+        assert len(counts) == len(BOUNDS) + 1 and counts == sorted(counts)
+        assert 0 < found["relay_shell_verdict_seconds_sum"] < 60
         # One table: the same series in the answer for scripts.
         status = json.loads((await run(office, "status", "--json")).out)
         assert set(status["metrics"]) == set(found)
@@ -125,7 +147,8 @@ def test_every_metric_has_a_name_that_prometheus_takes():
     full = json.loads((Path(__file__).parent / "status.json").read_text())
     found = parse(metrics.exposition(full))
     present = {re.match(r"relay_shell_([a-z0-9_]+)", name)[1] for name in found}
-    assert present == set(names)
+    buckets = {f"verdict_seconds_{part}" for part in ("bucket", "sum", "count")}
+    assert present == set(names) - {"verdict_seconds"} | buckets
     assert found["relay_shell_verify_whole"] == 0
     assert found["relay_shell_verify_duration_seconds"] == 1.5
 

@@ -75,6 +75,7 @@ class Outcomes:
         self._typed.end(call.id, typed=True if body["status"] == "ok" else None)
         state.budgets.charge(call.principal, body.get("cpu_ms"), body.get("bytes"))
         self._replays.ended(call.id, {"status": body["status"], **facts})
+        state.tally.ended(body["status"])
         self._ended[worker.id, call.id] = None
         if len(self._ended) > ENDED:
             self._ended.popitem(last=False)
@@ -99,6 +100,7 @@ class Outcomes:
         if self._state.calls.remove(call):
             self._typed.end(call.id, typed=None)
             self._replays.ended(call.id, {"status": "interrupted", "error": reason})
+            self._state.tally.ended("interrupted")
             self._state.trail.note(
                 event="interrupted",
                 **call.facts,
@@ -112,6 +114,7 @@ class Outcomes:
         """Record that an admitted call did not run after all."""
         self._typed.end(call.id, typed=False)
         self._replays.never_ran(call.id)
+        self._state.tally.ended("never ran")
         self._state.trail.note(
             event="outcome", **call.facts, status="cancelled", error=f"nothing ran: {reason}"
         )

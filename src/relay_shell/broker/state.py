@@ -19,6 +19,7 @@ from .judge import Judge
 from .observation import Observation
 from .principals import Access, Accounts, access_of
 from .remote_ack import RemoteAck
+from .tally import Tally
 from .tickets import Tickets, secret
 from .trail import Trail
 from .verification import Verification
@@ -62,6 +63,7 @@ class State:
     """Peers turned away since the start."""
     recordings: Callable[[], dict[str, Any]] = dict
     """What there is to say of recordings."""
+    tally: Tally = field(default_factory=Tally)
     changed: Callable[[], None] = lambda: None
     """Called when what `systemctl status` shows may have changed."""
 
@@ -174,6 +176,7 @@ class State:
             "frozen": [freeze.as_dict() for freeze in self.freezer.standing()],
             "refused": self.refused,
             "recordings": self.recordings(),
+            "tally": self.tally.status(),
             "verified": self.verification.last,
             "observer": self.observation.as_status(),
             "evidence": {

@@ -194,7 +194,8 @@ class WorkerDesk:
 
     async def begin(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Decide on a call."""
-        return await self._admission.begin(self._worker(link), body)
+        work = self._admission.begin(self._worker(link), body)
+        return await self._state.tally.verdict(body["tool"], work)
 
     def end(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Record how a call ended; these may be the last words of a worker that is gone now."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 Labels = Mapping[str, str]
+"""The labels of a value; that without a name is what follows the metric's name, as `_bucket`."""
+
 Values = list[tuple[Labels, float]]
 Status = Mapping[str, Any]
 
@@ -105,6 +107,34 @@ def _frozen(status: Status) -> Values:
     ]
 
 
+def _observer(status: Status) -> Values:
+    return _is("on", "observer", "state")(status) if _part(status, "observer", "wanted") else []
+
+
+def _verdicts(status: Status) -> Values:
+    return [
+        ({name: str(row[name]) for name in ("tool", "tier", "verdict")}, row["count"])
+        for row in _part(status, "tally", "verdicts") or ()
+    ]
+
+
+def _latency(status: Status) -> Values:
+    tally = _part(status, "tally")
+    if not isinstance(tally, Mapping):
+        return []
+    bounds = [*map(repr, tally["bounds"]), "+Inf"]
+    within = tally["within"]
+    buckets: Values = [
+        ({"": "_bucket", "le": bound}, count) for bound, count in zip(bounds, within, strict=True)
+    ]
+    return [*buckets, ({"": "_sum"}, float(tally["seconds"])), ({"": "_count"}, within[-1])]
+
+
+def _ends(status: Status) -> Values:
+    ends = _part(status, "tally", "ends") or {}
+    return [({"status": name}, count) for name, count in ends.items()]
+
+
 METRICS: tuple[Metric, ...] = (
     Metric("up", "gauge", "Whether the broker answers.", lambda s: [({}, int(bool(s)))]),
     Metric(
@@ -122,6 +152,19 @@ METRICS: tuple[Metric, ...] = (
     Metric("calls", "gauge", "Calls that run.", _count("calls")),
     Metric("calls_total", "counter", "Calls that were admitted.", _events("intent")),
     Metric("denials_total", "counter", "Calls that were refused.", _events("deny")),
+    Metric(
+        "verdicts_total",
+        "counter",
+        "What was decided of calls; the verdict is allow, deny, replay, or why there was none.",
+        _verdicts,
+    ),
+    Metric(
+        "verdict_seconds",
+        "histogram",
+        "Time from the question to the verdict, the intent's way to the disk included.",
+        _latency,
+    ),
+    Metric("ended_calls_total", "counter", "How calls that were admitted ended.", _ends),
     Metric("refused_peers_total", "counter", "Peers that were turned away.", _number("refused")),
     Metric("freezes", "gauge", "Freezes that stand.", _frozen),
     Metric(
@@ -253,6 +296,31 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Calls that wait for the collector.",
         _number("evidence", "remote_ack", "waiting"),
+    ),
+    Metric("recordings", "gauge", "Recordings that are open.", _number("recordings", "open")),
+    Metric(
+        "recordings_ok",
+        "gauge",
+        "Whether recordings can be written.",
+        _is("", "recordings", "trouble"),
+    ),
+    Metric(
+        "observer_ok",
+        "gauge",
+        "Whether executions are observed, if they are to be.",
+        _observer,
+    ),
+    Metric(
+        "observer_lost_total",
+        "counter",
+        "Executions that were not recorded, for there were too many at once.",
+        _number("observer", "lost"),
+    ),
+    Metric(
+        "needs_restart",
+        "gauge",
+        "Settings in the files that apply after a restart only.",
+        _count("needs_restart"),
     ),
     Metric(
         "reload_ok",

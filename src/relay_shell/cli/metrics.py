@@ -35,7 +35,7 @@ PREFIX = "relay_shell_"
 def series(status: Status) -> dict[str, float]:
     """Every value by the name of its series."""
     return {
-        f"{PREFIX}{row.name}{_labels(labels)}": value
+        f"{PREFIX}{row.name}{labels.get('', '')}{_labels(labels)}": value
         for row in METRICS
         for labels, value in row.values(status)
     }
@@ -51,14 +51,16 @@ def exposition(status: Status) -> str:
         name = PREFIX + row.name
         text = row.help.replace("\\", "\\\\").replace("\n", "\\n")
         lines += [f"# HELP {name} {text}", f"# TYPE {name} {row.type}"]
-        lines += [f"{name}{_labels(labels)} {_value(value)}" for labels, value in values]
+        lines += [
+            f"{name}{labels.get('', '')}{_labels(labels)} {_value(value)}"
+            for labels, value in values
+        ]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
+    told = [f'{name}="{_escape(value)}"' for name, value in labels.items() if name]
+    return "{" + ",".join(told) + "}" if told else ""
 
 
 def _escape(value: str) -> str:
