@@ -20,6 +20,7 @@ BENCHES: dict[str, tuple[list[str], int]] = {
     "broker": (["--calls", "1000"], 90),
     "worker": (["200"], 60),
     "evidence": ([], 60),
+    "recording": (["--rounds", "5"], 120),
     "classify": ([], 60),
     "redaction": ([], 60),
     "score": ([], 120),

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,12 @@ class Host(NamedTuple):
 
 
 @contextlib.contextmanager
-def processes() -> Iterator[Host]:
-    """Start the three programs in a directory of their own; end them at the end."""
+def processes(settings: Mapping[str, str] | None = None) -> Iterator[Host]:
+    """Start the three programs in a directory of their own; end them at the end.
+
+    Args:
+        settings: others than the defaults, by their names, as their variables hold them.
+    """
     with tempfile.TemporaryDirectory(prefix="relay-shell-bench-") as name:
         home = Path(name)
         environment = {
@@ -57,11 +61,14 @@ def processes() -> Iterator[Host]:
             "WORKER": "worker.sock",
             "OPERATOR": "operator.sock",
             "AUDIT": "audit.jsonl",
+            "RECORDINGS": "recordings",
             "STATE": "state",
             "RUNTIME": "run",
         }.items():
             environment[f"RELAY_SHELL_PATHS_{key}"] = str(home / place)
         environment["RELAY_SHELL_LIMITS_CONNECTIONS_PER_USER"] = "512"
+        for setting, value in (settings or {}).items():
+            environment["RELAY_SHELL_" + setting.upper().replace(".", "_")] = value
         for place in ("state", "run"):
             (home / place).mkdir(mode=0o700)
         python = [sys.executable, "-m"]
