@@ -12,7 +12,10 @@ def add_filters(parser: argparse.ArgumentParser, title: str = "filters") -> Grou
     group = parser.add_argument_group(title)
     group.add_argument("--principal", metavar="NAME", help="of one identity")
     group.add_argument(
-        "--since", type=when, metavar="TIME", help="from: 10m, 2h, today, 2026-01-31T12:00"
+        "--since",
+        type=when,
+        metavar="TIME",
+        help="from: 10m, 2h, today, 2026-01-31T12:00; systemd.time(7)",
     )
     group.add_argument("--until", type=when, metavar="TIME", help="up to")
     return group
