@@ -143,6 +143,27 @@ def test_agents_are_apart_but_see_the_host(appliance: Machine) -> None:
         assert f" {pid} " in f" {agent.sh('ps -eo pid').replace(chr(10), ' ')} "
 
 
+def test_no_agent_reaches_the_terminal_of_another(appliance: Machine) -> None:
+    """The account is the same, and so would be its terminals in a common /dev/pts."""
+    appliance.add_user("other", "relay-shell-access")
+    with Agent(appliance, "other") as other, Agent(appliance) as agent:
+        session = other.facts("shell_spawn", command="bash")["session"]
+        (unit,) = workers(appliance)
+        shared = f"/run/relay-shell-terminals/{unit.partition('@')[2].removesuffix('.service')}"
+        assert other.sh("ls /dev/pts") == "[exit 0]\n0\nptmx"
+        assert agent.sh("ls /dev/pts") == "[exit 0]\nptmx"
+        assert "/dev/pts/0" in agent.sh("script -qec tty /dev/null")
+        for way in (f"echo forged > {shared}/0", f"timeout 5 cat {shared}/0", f"ls {shared}"):
+            assert "Permission denied" in agent.sh(way)
+        other.call("session_send", session=session, text="tty; echo a$((40+2))b\n")
+        screen = other.call("session_recv", session=session, wait="a42b", timeout=120)
+        assert "/dev/pts/0" in screen and "forged" not in screen
+        other.call("session_kill", session=session)
+    appliance.wait("! systemctl --quiet is-active 'relay-shell-worker@*'")
+    appliance.wait('test -z "$(ls /run/relay-shell-terminals)"')
+    assert appliance.out("findmnt", "-n", "-o", "TARGET", "-t", "devpts") == "/dev/pts"
+
+
 def test_a_killed_broker_costs_no_session_and_no_record(appliance: Machine) -> None:
     appliance.expect(r"relay-shell\.service: (Main process exited|Failed with result)")
     appliance.expect(r"broker|Broker")
