@@ -15,6 +15,9 @@ from bench.host import Host, report
 
 CALLS = 400
 
+READY = 2.5
+"""Seconds in which a spare is begun and has started."""
+
 
 def through_command(words: list[str], request: bytes) -> float:
     """Milliseconds from the start of a stdio command to the first response."""
@@ -33,13 +36,28 @@ def through_command(words: list[str], request: bytes) -> float:
 
 
 async def first_result(path: str) -> float:
-    """Milliseconds from connect to the first tool result: a worker is started."""
+    """Milliseconds from connect to the first tool result."""
     at = perf_counter()
     agent = await Agent.connect(path)
     await agent.run(command="true")
     took = (perf_counter() - at) * 1000
     await agent.close()
     return took
+
+
+async def first_results(path: str, rounds: int) -> tuple[list[float], list[float]]:
+    """Times of connections for which a spare is ready, and of those that wait for a new worker.
+
+    The second of each pair comes before the front has begun another spare.
+    """
+    stays = await Agent.connect(path)
+    spare, new = [], []
+    for _ in range(rounds):
+        await asyncio.sleep(READY)
+        spare.append(await first_result(path))
+        new.append(await first_result(path))
+    await stays.close()
+    return spare, new
 
 
 async def _measure(at: Host, rounds: int) -> dict[str, Any]:
@@ -52,8 +70,9 @@ async def _measure(at: Host, rounds: int) -> dict[str, Any]:
         found[f"socket, connect to {method}, ms"] = summary(times)
         times = [through_command(at.connect, request) for _ in range(rounds)]
         found[f"relay-shell connect, start to {method}, ms"] = summary(times)
-    times = [await first_result(at.socket) for _ in range(max(rounds // 2, 5))]
-    found["connect to first tool result, new worker, ms"] = summary(times)
+    spare, new = await first_results(at.socket, max(rounds // 4, 5))
+    found["connect to first tool result, new worker, ms"] = summary(new)
+    found["connect to first tool result, spare worker, ms"] = summary(spare)
     agent = await Agent.connect(at.socket)
 
     async def call() -> None:
@@ -78,7 +97,7 @@ def measure(at: Host, rounds: int = 50) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    report("python -m bench.front", __doc__, measure)
+    report("python -m bench.front", __doc__, measure, spare=1)
 
 
 if __name__ == "__main__":

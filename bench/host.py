@@ -136,12 +136,14 @@ def _broker() -> None:
     run_on_loop(serve())
 
 
-def report(program: str, description: str | None, measure: Callable[..., dict[str, Any]]) -> None:
+def report(
+    program: str, description: str | None, measure: Callable[..., dict[str, Any]], spare: int = 0
+) -> None:
     """Be the program of a bench: measure where the command line says, and print."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     arguments(parser)
     options = parser.parse_args()
-    with host(options) as at:
+    with host(options, spare) as at:
         found = measure(at, options.rounds)
     if options.json:
         print(json.dumps(found))
@@ -151,10 +153,10 @@ def report(program: str, description: str | None, measure: Callable[..., dict[st
 
 
 @contextlib.contextmanager
-def host(options: argparse.Namespace) -> Iterator[Host]:
+def host(options: argparse.Namespace, spare: int = 0) -> Iterator[Host]:
     """What the command line names, or processes of this host."""
     if options.socket is None:
-        with processes() as started:
+        with processes({"worker.spare": str(spare)}) as started:
             yield started
         return
     os.environ["RELAY_SHELL_PATHS_SOCKET"] = options.socket

@@ -6,7 +6,8 @@ import pytest
 
 from appliance.agent import Agent, Gone
 from appliance.machine import Machine
-from appliance.test_agents import records, workers
+from appliance.test_agents import records
+from appliance.units import agents
 
 FILE = "/etc/relay-shell/access.toml"
 
@@ -38,7 +39,7 @@ def test_rules_hold_from_the_reload_on(ruled: Machine) -> None:
             while True:
                 agent.sh("true")
         ruled.wait("! pgrep -f '^sleep 7777'")
-        assert held and len(workers(ruled)) == 1
+        assert held and len(agents(ruled)) == 1
 
         assert other.facts("server_info")["mode"] == "readonly"
         names = [tool["name"] for tool in other.request("tools/list", {})["tools"]]
@@ -88,7 +89,7 @@ def test_a_key_outlives_the_client_the_front_and_the_broker(ruled: Machine) -> N
     ruled.run("systemctl", "restart", "relay-shell", "relay-shell-front")
     with Agent(ruled) as agent:
         assert agent.call("shell_exec", **call).startswith("[exit 0]\n1\n[REPLAYED")
-    for unit in workers(ruled):
+    for unit in agents(ruled):
         ruled.run("systemctl", "stop", unit)
     with Agent(ruled) as agent:
         facts = agent.facts("shell_exec", **call)

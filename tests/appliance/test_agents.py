@@ -11,15 +11,9 @@ from appliance import package
 from appliance.agent import Agent, Gone
 from appliance.machine import Machine
 from appliance.process import poll
+from appliance.units import agents
 
 AUDIT = "/var/log/relay-shell/audit.jsonl"
-
-
-def workers(machine: Machine) -> list[str]:
-    """Units of the agents at work, by start time."""
-    pattern = "relay-shell-worker@*"
-    listing = machine.out("systemctl", "list-units", "--no-legend", "--plain", pattern)
-    return [line.split()[0] for line in listing.splitlines()]
 
 
 def main_pid(machine: Machine, unit: str) -> str:
@@ -36,7 +30,7 @@ def test_a_call_is_answered_and_on_record(appliance: Machine) -> None:
     with Agent(appliance) as agent:
         text = agent.sh("df -h /")
         assert text.startswith("[exit 0]") and "Filesystem" in text
-        (unit,) = workers(appliance)
+        (unit,) = agents(appliance)
 
         trail = appliance.journal("--unit=relay-shell", "RELAY_TOOL=shell_exec")
         intent, outcome = (
@@ -48,21 +42,21 @@ def test_a_call_is_answered_and_on_record(appliance: Machine) -> None:
         assert intent["RELAY_UNIT"] == unit
         assert len(outcome["RELAY_SHA256"]) == 64
         assert outcome["_SYSTEMD_UNIT"] == "relay-shell.service"
-    appliance.wait("! systemctl --quiet is-active 'relay-shell-worker@*'")
+    appliance.wait(f"! systemctl --quiet is-active {unit}")
 
 
 def test_stopping_a_unit_ends_that_agent_and_all_it_started(appliance: Machine) -> None:
     appliance.add_user("other", "relay-shell-access")
     with Agent(appliance, "other") as other, Agent(appliance) as agent:
         kept = other.facts("shell_spawn", command="sleep 7001")["session"]
-        first = workers(appliance)
+        first = agents(appliance)
         agent.call("shell_spawn", command="sh -c 'setsid sleep 7002 & exec sleep 7003'")
-        (unit,) = set(workers(appliance)) - set(first)
+        (unit,) = set(agents(appliance)) - set(first)
         appliance.wait("test \"$(pgrep -c -f '^sleep 700')\" = 3")
 
         appliance.run("systemctl", "stop", unit)
         assert appliance.out("pgrep", "-a", "-f", "^sleep 700").endswith("sleep 7001")
-        assert workers(appliance) == first
+        assert agents(appliance) == first
         assert kept in other.call("session_list")
 
 
@@ -83,7 +77,7 @@ def test_who_is_in_neither_group_is_refused(appliance: Machine) -> None:
 def test_a_command_cannot_reach_what_runs_it(appliance: Machine) -> None:
     with Agent(appliance) as agent:
         agent.sh("true")
-        (unit,) = workers(appliance)
+        (unit,) = agents(appliance)
         pids = {
             name: main_pid(appliance, name)
             for name in (unit, "relay-shell-front.service", "relay-shell.service")
@@ -106,7 +100,7 @@ def test_a_command_that_kills_its_worker_ends_its_own_agent_and_no_other(
     appliance.add_user("other", "relay-shell-access")
     with Agent(appliance, "other") as other, Agent(appliance) as agent:
         other.sh("true")
-        others = workers(appliance)
+        others = agents(appliance)
         services = ("relay-shell-front.service", "relay-shell.service")
         before = [main_pid(appliance, unit) for unit in (*others, *services)]
 
@@ -202,7 +196,7 @@ def test_a_killed_worker_ends_its_call_and_is_recorded(appliance: Machine) -> No
     appliance.expect(r"relay-shell-worker@\S+: (Main process exited|Failed with result)")
     with Agent(appliance) as agent:
         agent.sh("true")
-        (unit,) = workers(appliance)
+        (unit,) = agents(appliance)
         call = agent.start(
             "tools/call", {"name": "shell_exec", "arguments": {"command": "sleep 7001"}}
         )
@@ -221,11 +215,11 @@ def test_a_killed_worker_ends_its_call_and_is_recorded(appliance: Machine) -> No
 def test_reinstalling_keeps_live_sessions(appliance: Machine) -> None:
     with Agent(appliance) as agent:
         session = agent.facts("shell_spawn", command="sh")["session"]
-        before = workers(appliance)
+        before = agents(appliance)
         deb = f"/root/{package.deb().name}"
         appliance.run("apt-get", "install", "--yes", "--reinstall", deb, timeout=300)
         appliance.wait("systemctl --quiet is-active relay-shell.service")
-        assert workers(appliance) == before
+        assert agents(appliance) == before
         agent.call("session_send", session=session, text="echo a$((40+2))b\n")
         assert "a42b" in agent.call("session_recv", session=session, wait="a42b", timeout=120)
 

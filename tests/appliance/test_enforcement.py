@@ -17,12 +17,14 @@ from appliance.machine import Machine
 HERE = Path(__file__).parent
 CORPUS = HERE.parent / "corpus"
 LURES = "/var/log/lures"
-# A worker that keeps outputs would stay for half an hour; a corpus is no matter of budgets.
+# A worker that keeps outputs would stay for half an hour; a corpus is no matter of budgets. What is
+# compared is a machine in which no worker is left, a spare neither.
 SETTINGS = """
 [policy]
 mode = "{mode}"
 [worker]
 idle = 1
+spare = 0
 [budgets]
 calls_per_minute = 0
 sensitive_per_minute = 0

@@ -15,6 +15,7 @@ import pytest
 from appliance.agent import Agent
 from appliance.machine import Machine
 from appliance.process import poll
+from appliance.units import agents
 
 AUDIT = "/var/log/relay-shell/audit.jsonl"
 FRONT, BROKER = "relay-shell-front.service", "relay-shell.service"
@@ -57,11 +58,9 @@ def memory(machine: Machine, unit: str) -> tuple[int, int]:
 
 
 def worker_of(machine: Machine, count: int = 1) -> str:
-    pattern = "relay-shell-worker@*"
-    listing = machine.out("systemctl", "list-units", "--no-legend", "--plain", pattern)
-    lines = listing.splitlines()
-    assert len(lines) == count, listing
-    return lines[-1].split()[0]
+    units = agents(machine)
+    assert len(units) == count, units
+    return units[-1]
 
 
 def hostile(machine: Machine, what: str, size: int) -> dict[str, Any]:

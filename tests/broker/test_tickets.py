@@ -69,3 +69,11 @@ def test_no_secret_is_kept() -> None:
     tickets = Tickets()
     ticket = tickets.issue("c-1")
     assert ticket not in repr(vars(tickets))
+
+
+def test_a_ticket_knows_when_it_was_issued() -> None:
+    clock = Clock()
+    tickets = Tickets(clock)
+    ticket = tickets.issue("c-1")
+    clock.now += 2.5
+    assert tickets.take(ticket) == ("c-1", 2.5)

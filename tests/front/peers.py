@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import pwd
@@ -157,16 +158,27 @@ class Broker:
         self.links.clear()
 
 
+_asked = itertools.count(1)
+
+
 class Worker:
     """One worker process's place: runs `echo`, `sleep`, `fail` and `die` without a shell."""
 
-    def __init__(self, broker: Broker, sock: socket.socket) -> None:
+    def __init__(
+        self, broker: Broker, sock: socket.socket, gate: asyncio.Event | None = None
+    ) -> None:
+        self.gate = gate
+        """Until this is set it is still starting, and answers nothing."""
+        self.refusal = ""
+        """Why the broker does not admit it."""
         self.id = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
         self.said: list[tuple[str, Body]] = []
         self.calls: list[Body] = []
         self.cancelled: list[Body] = []
         self.detached: list[Body] = []
         self.sessions: list[str] = []
+        self.asked = 0
+        """The how manieth that was told for whom it is; until then, with 0, it is a spare."""
         self._broker = broker
         self._ends: dict[str, asyncio.Event] = {}
         self.link = Link(
@@ -178,6 +190,11 @@ class Worker:
         )
 
     async def start(self, link: Link, body: Body, fds: list[int]) -> Body:
+        self.asked = next(_asked)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.refusal:
+            raise RelayError("PermissionDenied", reason=self.refusal)
         conn = self._broker.tickets.pop(body["ticket"], None)
         if conn != body["conn"]:
             raise RelayError("PermissionDenied", reason="the ticket is unknown")
@@ -302,7 +319,7 @@ class House:
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self.broker = Broker()
-        self.workers: list[Worker] = []
+        self.begun: list[Worker] = []
         self.store = Store()
         self.no_workers: OSError | None = None
         self.gate = asyncio.Event()
@@ -313,10 +330,19 @@ class House:
     async def spawn(self) -> socket.socket:
         if self.no_workers is not None:
             raise self.no_workers
-        await self.gate.wait()
         ours, theirs = pair()
-        self.workers.append(Worker(self.broker, ours))
+        self.begun.append(Worker(self.broker, ours, self.gate))
         return theirs
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers that were told for whom they are, in that order."""
+        return sorted((w for w in self.begun if w.asked), key=lambda worker: worker.asked)
+
+    @property
+    def spares(self) -> list[Worker]:
+        """The spares that are there."""
+        return [worker for worker in self.begun if not (worker.asked or worker.link.closed)]
 
     async def start(self, restored: list[tuple[str, socket.socket]] | None = None) -> Front:
         self.front = Front(
@@ -350,16 +376,17 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(path: Path, **options: Any) -> AsyncIterator[House]:
-    """A running house; everything is closed at the end."""
+async def house(path: Path, settings: Body | None = None, **options: Any) -> AsyncIterator[House]:
+    """A running house, whose broker tells these settings; everything is closed at the end."""
     home = House(path / "mcp.sock")
+    home.broker.settings = settings or {}
     home.options.update(options)
     try:
         await home.start()
         yield home
     finally:
         await home.front.stop("test over", wait=1.0)
-        for worker in home.workers:
+        for worker in home.begun:
             worker.link.close()
         home.broker.restart()
 

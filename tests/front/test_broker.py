@@ -241,15 +241,15 @@ def test_a_silent_refused_client_keeps_no_place(tmp_path: Path) -> None:
 def test_worker_with_a_forged_id_is_not_used(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with house(tmp_path) as home:
-            raw = await home.legacy()
             real = home.spawn
 
             async def spawn() -> socket.socket:
                 sock = await real()
-                home.workers[-1].id = "abc\nMAINPID=1"
+                home.begun[-1].id = "abc\nMAINPID=1"
                 return sock
 
             home.front.pool._dial = spawn
+            raw = await home.legacy()
             ident = raw.request("tools/call", {"name": "shell_exec", "arguments": {}})
             answer = await raw.answer(ident)
             kind = answer["result"]["structuredContent"]["error"]["kind"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.machine import Machine
+from appliance.units import NO_AGENT, agents
 from front.peers import initialize
 
 pytestmark = pytest.mark.appliance
@@ -83,12 +84,11 @@ def test_sessions_outlive_front_and_broker(appliance: Machine) -> None:
     reaches(appliance, handle)
     appliance.run("systemctl", "restart", "relay-shell")
     reaches(appliance, handle)
-    units = appliance.out("systemctl", "list-units", "--no-legend", "relay-shell-worker@*")
-    assert len(units.splitlines()) == 1
+    assert len(agents(appliance)) == 1
     agent = Agent(appliance)
     agent.call("session_kill", session=handle)
     agent.leave()
-    appliance.wait("test -z \"$(systemctl list-units --no-legend 'relay-shell-worker@*')\"")
+    appliance.wait(NO_AGENT)
     assert shown(appliance, "relay-shell-front", "NFileDescriptorStore") == "0"
 
 

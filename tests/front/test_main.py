@@ -28,7 +28,7 @@ class Manager:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.broker = Broker()
-        self.workers: list[Worker] = []
+        self.begun: list[Worker] = []
         self.said: list[str] = []
         self.stored: dict[str, int] = {}
         self.fronts: list[asyncio.subprocess.Process] = []
@@ -43,7 +43,7 @@ class Manager:
             listener(
                 path / "worker.sock",
                 socket.SOCK_SEQPACKET,
-                lambda sock: self.workers.append(Worker(self.broker, sock)),
+                lambda sock: self.begun.append(Worker(self.broker, sock)),
             ),
             self.mcp,
             self.notify,
@@ -91,6 +91,11 @@ class Manager:
         self.fronts.append(process)
         return process
 
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers that were told for whom they are, in that order."""
+        return sorted((w for w in self.begun if w.asked), key=lambda worker: worker.asked)
+
     async def legacy(self) -> Raw:
         reader, writer = await asyncio.open_unix_connection(
             self.path / "mcp.sock", limit=16 * 1024 * 1024
@@ -120,7 +125,7 @@ async def managed(path: Path) -> AsyncIterator[Manager]:
         for fd in manager.stored.values():
             os.close(fd)
         manager.broker.restart()
-        for worker in manager.workers:
+        for worker in manager.begun:
             worker.link.close()
 
 
@@ -203,6 +208,37 @@ def test_idle_exit_leaves_the_listener_to_the_manager(tmp_path: Path) -> None:
             waiting = asyncio.ensure_future(manager.legacy())
             await manager.start()
             assert await asyncio.wait_for(waiting, BOUND)
+
+    run(scenario())
+
+
+def test_idle_exit_ends_the_spare(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with managed(tmp_path) as manager:
+            manager.broker.settings = {"front.idle_exit": 1, "worker.spare": 1}
+            front = await manager.start()
+            raw = await manager.legacy()
+            (spare,) = await until(lambda: manager.begun)
+            await until(lambda: any("1 spare" in line for line in manager.statuses()))
+            await raw.close()
+            assert await asyncio.wait_for(front.wait(), BOUND) == 0
+            await until(lambda: spare.link.closed)
+            assert not spare.asked and not manager.stored
+
+    run(scenario())
+
+
+def test_a_killed_front_ends_the_spare(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with managed(tmp_path) as manager:
+            manager.broker.settings = {"worker.spare": 1}
+            front = await manager.start()
+            await manager.legacy()
+            (spare,) = await until(lambda: manager.begun)
+            front.kill()
+            await front.wait()
+            await until(lambda: spare.link.closed)
+            assert not manager.stored
 
     run(scenario())
 

@@ -162,6 +162,29 @@ def test_life_of_a_unit(unit: Any) -> None:
     asyncio.run(main())
 
 
+def test_spare_says_what_it_is(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            await u.until(lambda: any("STATUS=spare: waits" in said for said in u.said))
+            assert any("READY=1" in said for said in u.said)
+            await u.front.start()
+            assert (await u.front.result("shell_exec", command="echo hi"))["stdout"] == "hi\n"
+            await u.until(lambda: any("STATUS=unix:alice" in said for said in u.said))
+
+    asyncio.run(main())
+
+
+def test_spare_ends_with_the_front(unit: Any) -> None:
+    async def main() -> None:
+        async with unit() as u:
+            await u.until(lambda: any("STATUS=spare: waits" in said for said in u.said))
+            u.front.link.close("the front ended")
+            assert await u.ended() == 0
+            assert u.broker.links == []
+
+    asyncio.run(main())
+
+
 def test_sigterm_ends_everything_quickly(unit: Any) -> None:
     async def main() -> None:
         async with unit() as u:

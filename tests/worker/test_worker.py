@@ -193,12 +193,42 @@ def test_broker_is_told_what_runs(setting: Any) -> None:
     asyncio.run(main())
 
 
-def test_worker_that_nobody_starts_ends(setting: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("relay_shell.worker.worker.START", 0.1)
+def test_spare_waits_for_its_connection_as_long_as_the_front_is_there(
+    setting: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("relay_shell.worker.worker.QUIET", 0.01)
 
     async def main() -> None:
         async with setting() as s:
-            assert "nobody" in await s.worker.done
-            await s.front.closed.wait()
+            await s.until(lambda: s.worker._quiet.cancelled() or s.worker._quiet.when() < now())
+            assert not s.worker.done.done() and s.broker.links == []
+            assert (await s.front.start())["worker"] == "abcdefgh"
+            assert (await s.front.result("shell_exec", command="echo x"))["stdout"] == "x\n"
+
+    asyncio.run(main())
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_spare_whose_front_is_gone_ends(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            s.front.link.close("the front ended")
+            assert "nothing is held" in await s.worker.done
+            assert s.broker.links == []
+
+    asyncio.run(main())
+
+
+def test_spare_serves_no_call_before_it_knows_for_whom(setting: Any) -> None:
+    async def main() -> None:
+        async with setting() as s:
+            # The link's table refuses it, and so does the worker: whichever end errs, nothing runs.
+            call = s.front.call("shell_exec", {"command": "touch ran"})
+            await asyncio.wait([call])
+            assert "Protocol" in str(call.exception())
+            assert s.broker.links == []
 
     asyncio.run(main())

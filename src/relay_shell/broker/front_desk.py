@@ -109,6 +109,7 @@ class FrontDesk:
         except RelayError as error:
             raise self._refuse(peer, error.message, error) from None
         state.connections.add(connection)
+        self._look()
         state.trail.note(
             event="connect",
             **connection.facts(),
@@ -126,6 +127,11 @@ class FrontDesk:
             # Its worker, which was here before it, gets to know what it may do.
             self._authority.reconsider(connection)
         return self._reply(connection)
+
+    def _look(self) -> None:
+        """Date changes of the workers' unit closely: a spare may be started from now on."""
+        if self._state.definition is not None:
+            self._state.definition.since()
 
     def _client(self, fd: int) -> Peer:
         if self._local:
@@ -191,8 +197,10 @@ class FrontDesk:
 
     async def ticket(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Give a ticket with which a new worker speaks for a connection."""
+        state = self._state
         connection = self._mine(link, body["conn"])
-        return {"ticket": self._state.tickets.issue(connection.id)}
+        self._look()
+        return {"ticket": state.tickets.issue(connection.id)}
 
     async def workers(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Say whose the live workers are."""

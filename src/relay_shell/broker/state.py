@@ -13,6 +13,7 @@ from ..policy.access import AccessRules, Grant, Who
 from .budgets import Budgets, Limits
 from .calls import Calls
 from .connections import Connection, Connections
+from .definition import Definition
 from .floods import Floods
 from .freeze import Freezer
 from .judge import Judge
@@ -70,9 +71,13 @@ class State:
     remote: RemoteAck = field(init=False)
     _open: tuple[Settings, Access, Limits] | None = None
     """What everybody may do where there are no rules, by the settings in force."""
+    definition: Definition | None = field(init=False, default=None)
+    """What worker units are made from; None where no service manager starts workers."""
 
     def __post_init__(self) -> None:
         self.remote = RemoteAck(self)
+        if self.accounts.check_units:
+            self.definition = Definition()
 
     def access(self, connection: Connection) -> Access:
         """What a connection may do by the settings and rules in force."""

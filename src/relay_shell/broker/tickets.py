@@ -65,10 +65,15 @@ class Tickets:
         Raises:
             RelayError: kind PermissionDenied, if it is unknown, used or expired.
         """
+        return self.take(ticket)[0]
+
+    def take(self, ticket: str) -> tuple[str, float]:
+        """As `redeem`; also the seconds since the ticket was issued."""
         conn, until = self._open.pop(digest(ticket), ("", 0.0))
-        if not conn or self._clock() > until:
+        left = until - self._clock()
+        if not conn or left < 0:
             raise RelayError("PermissionDenied", reason="the ticket is unknown, used or expired")
-        return conn
+        return conn, LIFE - left
 
     def revoke(self, conn: str) -> None:
         """Forget the tickets of a connection that ended."""

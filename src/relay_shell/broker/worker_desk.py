@@ -12,7 +12,7 @@ from typing import Any
 from ..wire.errors import RelayError
 from ..wire.link import Link, RequestHandler
 from ..wire.messages import VERSION
-from . import arguments, peer
+from . import arguments, peer, spares
 from .admission import Admission
 from .calls import LiveCall
 from .history import History
@@ -82,7 +82,8 @@ class WorkerDesk:
                 resume = body.get("resume", "")
                 worker = self._return(found, body.get("worker", ""), resume)
         except RelayError as error:
-            self._refuse(found, body.get("worker", ""), error.message)
+            if not isinstance(error, spares.Outdated):
+                self._refuse(found, body.get("worker", ""), error.message)
             raise
         except OSError as error:
             logger.error(
@@ -109,8 +110,9 @@ class WorkerDesk:
 
     def _enter(self, link: Link, found: Peer, posture: str, ticket: str) -> tuple[Worker, str]:
         state = self._state
-        conn = state.tickets.redeem(ticket)
+        conn, waited = state.tickets.take(ticket)
         connection = state.connections.get(conn)
+        spares.check(state, found, posture, connection, waited)
         one_each = state.accounts.check_units
         if one_each and state.workers.of_process(found.pid, found.start) is not None:
             raise RelayError("PermissionDenied", reason="the process is a worker already")

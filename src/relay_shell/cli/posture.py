@@ -7,6 +7,7 @@ that what is in force can be compared byte by byte with what the package holds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import json
 import os
@@ -60,6 +61,10 @@ SHOWN = (
     "FragmentPath",
     "DropInPaths",
 )
+
+
+SPARE = "spare:"
+"""How the status of a worker begins that belongs to no agent yet; see `worker.worker.SPARE`."""
 
 
 def available(root: Path) -> dict[str, Path]:
@@ -124,7 +129,7 @@ def _show(args: argparse.Namespace, root: Path) -> int:
     live: list[str] = []
     if args.root is None and systemctl.available():
         settings = systemctl.show(PROBE, SHOWN)
-        live = systemctl.instances("relay-shell-worker@*.service")
+        live, _ = _workers()
     if args.json:
         value = {"posture": name, "postures": shipped, "settings": settings}
         print(json.dumps({**value, "workers": live}))
@@ -167,12 +172,33 @@ def _set(args: argparse.Namespace, root: Path) -> int:
             replace(target, before)
         raise
     print(f"posture {args.posture} is in force for workers that start from now on")
-    live = systemctl.instances("relay-shell-worker@*.service")
+    live, spares = _workers()
+    _end(spares)
     if live:
         print(f"{len(live)} live worker(s) keep theirs; 'relay-shell kill --worker ID' ends one:")
         for unit in live:
             print(f"  {unit}")
     return 0
+
+
+def _workers() -> tuple[list[str], list[str]]:
+    """Units of live workers: those of agents, and spares."""
+    agents: list[str] = []
+    spares: list[str] = []
+    for unit, status in sorted(systemctl.statuses("relay-shell-worker@*.service").items()):
+        (spares if status.startswith(SPARE) else agents).append(unit)
+    return agents, spares
+
+
+def _end(spares: list[str]) -> None:
+    """Ask spares to end: each does unless it has been given to an agent meanwhile.
+
+    No agent would be given one any more; this ends their waiting. A process that does not know the
+    signal ignores it.
+    """
+    if spares:
+        with contextlib.suppress(RelayError):
+            systemctl.call("kill", "--kill-whom=main", "--signal=SIGWINCH", "--", *spares)
 
 
 def _diff(args: argparse.Namespace, root: Path) -> int:

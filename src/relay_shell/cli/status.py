@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fnmatch
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,9 @@ from .term import Style, clip, duration, safe, size, table
 DESCRIPTION = """\
 Show the broker, live agents with their units, running calls, freezes and the state of the audit.
 Stopping a unit ends that agent: systemctl stop 'relay-shell-worker@...service'."""
+
+SLICE = "/sys/fs/cgroup/relayshell.slice"
+"""Where systemd has the cgroups of worker units (Slice=)."""
 
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -122,10 +128,22 @@ def render(status: Mapping[str, Any], program: str, style: Style) -> str:
     if frozen:
         parts.append("\n".join(style("FROZEN", "bold", "red") + f" {describe(f)}" for f in frozen))
     parts.append(_workers(status, style))
+    waiting = spares(status)
+    if waiting:
+        parts.append(f"{waiting} spare worker{'s' if waiting > 1 else ''} for the next connections")
     calls = _rows(status, "calls")
     if calls:
         parts.append(_calls(calls, style))
     return "\n\n".join(parts)
+
+
+def spares(status: Mapping[str, Any], directory: str = "") -> int:
+    """How many worker units of this host belong to nobody that the broker knows."""
+    known = {row.get("unit") for row in _rows(status, "workers")}
+    with contextlib.suppress(OSError):
+        units = fnmatch.filter(os.listdir(directory or SLICE), "relay-shell-worker@*.service")
+        return sum(unit not in known for unit in units)
+    return 0
 
 
 def _summary(status: Mapping[str, Any], program: str, style: Style) -> str:

@@ -142,7 +142,7 @@ class Standalone:
         self.workers: list[Worker] = []
         self._links: set[asyncio.Task[Any]] = set()
         self.front: Front = Front(
-            TOOLS, broker=self._to_broker, worker=self._to_worker, transport="stdio"
+            TOOLS, broker=self._to_broker, worker=self._to_worker, transport="stdio", spares=False
         )
 
     async def _to_broker(self) -> socket.socket:

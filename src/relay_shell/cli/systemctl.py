@@ -54,6 +54,17 @@ def instances(pattern: str) -> list[str]:
     return [line.split()[0] for line in out.splitlines() if line.strip()]
 
 
+def statuses(pattern: str) -> dict[str, str]:
+    """What each unit that runs and matches a pattern says of itself (STATUS=, sd_notify(3))."""
+    found = {}
+    out = call("show", "--property", "Id,ActiveState,StatusText", "--", pattern)
+    for block in out.split("\n\n"):
+        shown = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+        if shown.get("ActiveState") not in (None, "inactive", "failed"):
+            found[shown["Id"]] = shown.get("StatusText", "")
+    return found
+
+
 def _unavailable(words: Sequence[str], said: str) -> RelayError:
     error = RelayError("Unavailable", reason=f"systemctl {' '.join(words[:2])}: {said}")
     error.next_step = "Look at 'systemctl status' on this host."

@@ -78,7 +78,9 @@ EVENTS: dict[str, Event] = {
         INFO,
         "A worker appeared or ended: @RELAY_WORKER@",
         "A worker is the process that runs the commands of one connection:\n"
-        "    systemctl list-units 'relay-shell-worker@*'",
+        "    systemctl list-units 'relay-shell-worker@*'\n"
+        "A unit whose status says that it is a spare waits for a connection and is nobody's.\n"
+        "RELAY_WHAT outdated: a spare was not used, because its unit changed after its start.",
     ),
     "intent": Event(
         "c7b317c0c2d04f318124af38b5524c26",

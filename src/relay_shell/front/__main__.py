@@ -180,6 +180,8 @@ def _status(front: Front) -> str:
     calls = front.pool.calls
     parts = [f"{front.clients} clients" + (f" ({who})" if who else "")]
     parts.append(f"{len(front.pool)} workers")
+    if front.pool.spares:
+        parts.append(f"{len(front.pool.spares)} spare")
     if calls:
         parts.append(f"{calls} calls running")
     if not front.broker.up:

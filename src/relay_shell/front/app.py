@@ -52,6 +52,7 @@ class Front:
         wait: seconds that a call waits for the broker.
         stall, grace: see `channel.STALL` and `client.GRACE`.
         transport: what the broker is told of how clients connect.
+        spares: whether workers are started ahead of need, as the setting says.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Front:
         stall: float = STALL,
         grace: float = GRACE,
         transport: str = "unix",
+        spares: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[socket.socket] = []
@@ -81,7 +83,12 @@ class Front:
             on_close=self._close,
             wait=wait,
         )
-        self.pool = Pool(worker, self.broker.request, store)
+        self.pool = Pool(
+            worker,
+            self.broker.request,
+            store,
+            spares=lambda: self.setting("worker.spare") if spares else 0,
+        )
         server, options = build()
         self._shared = Shared(
             server=server,
@@ -189,7 +196,7 @@ class Front:
             return None
         self._shared.limit = self.setting("limits.message")
         self._shared.disabled = self.setting("tools.disabled")
-        client = Client(sock, self._shared, on_gone=self._gone, on_admitted=self.changed)
+        client = Client(sock, self._shared, on_gone=self._gone, on_admitted=self._admitted)
         self._clients.add(client)
         self.idle.clear()
         task = self._loop.create_task(client.open())
@@ -197,6 +204,11 @@ class Front:
         task.add_done_callback(self._opening.discard)
         self.changed()
         return client
+
+    def _admitted(self) -> None:
+        if self._clients:
+            self.pool.spares.attend()
+        self.changed()
 
     def _gone(self, client: Client) -> None:
         self._clients.discard(client)
@@ -206,6 +218,7 @@ class Front:
         task.add_done_callback(self._opening.discard)
         if not self._clients:
             self.idle.set()
+            self.pool.spares.leave()
         self.changed()
 
     async def _settled(self, client: Client) -> None:

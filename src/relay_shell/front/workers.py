@@ -2,7 +2,8 @@
 
 A worker belongs to a principal. Its link is also in systemd's fd store, so that a restarted front
 finds it again; when its connection ends it either exits or says that it holds sessions or
-outputs, and is then taken over by the principal's next connection.
+outputs, and is then taken over by the principal's next connection. A new one is a spare that was
+started before (`spares`), where there is one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from ..wire.errors import RelayError
 from ..wire.link import Link
+from .spares import Spares
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ class Pool:
         ask: the broker's request function.
         store: the fd store, if there is one.
         unused: seconds, see `UNUSED`.
+        spares: how many workers to have ready, asked again and again.
     """
 
     def __init__(
@@ -117,8 +120,10 @@ class Pool:
         ask: Callable[[str, Body], Awaitable[Body]],
         store: Store | None = None,
         unused: float = UNUSED,
+        spares: Callable[[], int] = lambda: 0,
     ) -> None:
         self.unused = unused
+        self.spares = Spares(self._connect, spares, self._recount)
         self._dial = dial
         self._ask = ask
         self._store = store
@@ -208,14 +213,27 @@ class Pool:
         for worker in sorted(self.of(owner.principal), key=lambda worker: worker is not wanted):
             if worker.parked and await self._adopt(worker, owner):
                 return worker
-        try:
-            return await self._spawn(owner)
-        except RelayError as error:
-            if error.kind != "PermissionDenied":
-                raise
-            # A broker that was restarted meanwhile knows no ticket of the one before it.
-            logger.info("worker not admitted, another is started: %s", error.message)
-            return await self._spawn(owner)
+        fresh, again = False, True
+        while True:
+            ticket = (await self._ask("ticket", {"conn": owner.conn}))["ticket"]
+            spare = None if fresh else self.spares.take()
+            try:
+                worker = await self._enter(spare or await self._connect(), owner, ticket)
+            except RelayError as error:
+                refused = error.kind == "PermissionDenied"
+                if refused and again:
+                    # A broker that was restarted meanwhile knows no ticket of the one before it;
+                    # or the spare's unit has changed since, and so has that of the others.
+                    again = False
+                    self.spares.drop(error.message)
+                elif refused or spare is None or error.kind != "WorkerUnavailable":
+                    raise
+                fresh = True
+                logger.info("worker not admitted, another is started: %s", error.message)
+            else:
+                if spare is not None:
+                    self.spares.proven()
+                return worker
 
     async def _adopt(self, worker: Worker, owner: Owner) -> bool:
         worker.parked = False
@@ -231,14 +249,20 @@ class Pool:
             return False
         return worker.alive
 
-    async def _spawn(self, owner: Owner) -> Worker:
-        ticket = (await self._ask("ticket", {"conn": owner.conn}))["ticket"]
+    async def _connect(self) -> Worker:
+        """A worker that has not been told for whom it is."""
         try:
             sock = await self._dial()
         except OSError as error:
             raise RelayError("WorkerUnavailable", reason=error.strerror or str(error)) from None
-        worker = Worker("", owner.principal)
-        link = self._link(sock, worker)
+        worker = Worker("", "")
+        self._link(sock, worker)
+        return worker
+
+    async def _enter(self, worker: Worker, owner: Owner, ticket: str) -> Worker:
+        """Tell a worker for whom it is; it is closed if it does not come to serve."""
+        link = worker.link
+        assert link is not None
         try:
             hello = await link.request(
                 "start", {"ticket": ticket, "conn": owner.conn}, timeout=START
@@ -257,6 +281,7 @@ class Pool:
             link.close("not usable")
             raise RelayError("WorkerUnavailable", reason="it ended at once")
         worker.id, worker.pid, worker.conn = ident, hello["pid"], owner.conn
+        worker.principal = owner.principal
         self._add(worker, link)
         if self._store is not None:
             self._store.put(f"worker-{worker.id}", link.sock.fileno())
@@ -282,11 +307,15 @@ class Pool:
         self._workers[worker.id] = worker
         self.changed()
 
+    def _recount(self) -> None:
+        self.changed()
+
     def _holding(self, worker: Worker, body: Body) -> None:
         worker.parked = worker.conn is None and body["sessions"] + body["outputs"] > 0
 
     def _ended(self, link: Link, reason: str) -> None:
         worker: Worker = link.context
+        self.spares.ended(worker)
         if self._workers.get(worker.id) is worker:
             del self._workers[worker.id]
             if self._store is not None:
@@ -335,6 +364,7 @@ class Pool:
     def close(self) -> None:
         """Close our ends of all links; those in the fd store live on there."""
         self._store = None
+        self.spares.close("the front ends")
         for worker in list(self._workers.values()):
             if worker.link is not None:
                 worker.link.close("the front ends")

@@ -20,7 +20,7 @@ if _absent:
 import logging  # noqa: E402
 
 from ..wire import link, notify  # noqa: E402
-from .worker import Worker  # noqa: E402
+from .worker import SPARE, Worker  # noqa: E402
 
 BROKER = "/run/relay-shell/broker.sock"
 """paths.broker by default; RELAY_SHELL_PATHS_BROKER names another."""
@@ -37,7 +37,8 @@ async def serve(front: socket.socket, broker: str) -> str:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop, "the unit was stopped")
     notify.keep_alive(loop)
-    notify.ready("waiting for the front")
+    loop.add_signal_handler(signal.SIGWINCH, worker.dismiss)
+    notify.ready(SPARE)
     return await worker.done
 
 

@@ -26,8 +26,11 @@ Body = dict[str, Any]
 UNCONFINED = ("privileged", "standalone")
 """Postures that enter no Landlock domain: administration needs signals and mounts."""
 
-START = 60.0
-"""Seconds in which the front says what this worker is for."""
+QUIET = 0.3
+"""Seconds without a word of the front after which this worker is a spare, and gets ready ahead."""
+
+SPARE = "spare: waits for a connection, belongs to no agent"
+"""What `systemctl status` says of a worker that waits for the front to say `start`."""
 
 TELL = 0.2
 """Seconds after a change until broker and service manager are told of it."""
@@ -57,6 +60,7 @@ class Worker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._parked: asyncio.TimerHandle | None = None
         self._telling: asyncio.TimerHandle | None = None
+        self._asked = False
         self._stopping = False
         self.done: asyncio.Future[str] = self._loop.create_future()
         """Set to the reason once the worker has ended."""
@@ -80,13 +84,29 @@ class Worker:
             on_close=self._front_closed,
         )
         confine.adopt_orphans()
-        self._unstarted = self._loop.call_later(START, self.stop, "nobody said start")
+        if own_process:
+            # Before there is a domain around it: other processes of the account run already.
+            confine.undumpable()
+        self._quiet = self._loop.call_later(QUIET, self._spare)
+
+    def dismiss(self) -> None:
+        """End if nobody has said for whom this worker is."""
+        if not self._asked:
+            self.stop("a spare that is not wanted any more")
+
+    def _spare(self) -> None:
+        """Load what the first call needs while there is nobody to wait for it."""
+        if self._own_process:
+            from ..shell import landlock
+
+            landlock.abi()
 
     # ---- the front's messages ------------------------------------------------------------
 
     async def _start(self, link: Link, body: Body, fds: list[int]) -> Body:
         """The hello: enter at the broker by the ticket, confine, and be ready for calls."""
-        self._unstarted.cancel()
+        self._asked = True
+        self._quiet.cancel()
         try:
             hello = await self._broker.hello(body["ticket"])
             self._settings.update(hello["settings"])
@@ -98,6 +118,8 @@ class Worker:
             self._loop.call_soon(self.stop, f"not started: {error.message}")
             raise
         self._conns.add(body["conn"])
+        if self._own_process:
+            notify.status(f"{self._identity['principal']}: started")
         self._tell_soon()
         return {"worker": self._identity["worker"], "pid": os.getpid()}
 
@@ -105,7 +127,6 @@ class Worker:
         groups = Groups.find() if self._own_process else None
         contained = []
         if self._own_process:
-            confine.undumpable()
             if groups is not None:
                 # The domain forbids it afterwards.
                 groups.account()
@@ -258,7 +279,7 @@ class Worker:
         if self._own_process:
             notify.stopping(reason[:200])
         self._unpark()
-        self._unstarted.cancel()
+        self._quiet.cancel()
         if self._telling is not None:
             self._telling.cancel()
         try:

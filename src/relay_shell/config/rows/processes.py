@@ -24,6 +24,16 @@ ROWS: tuple[Setting, ...] = (
         "A worker whose client is gone keeps its sessions for this long.",
     ),
     integer(
+        "worker.spare",
+        0,
+        0,
+        8,
+        "",
+        (FRONT,),
+        "Workers kept started for the next connections while there are clients (11 MB each), so "
+        "that their first call waits for none; 0 starts each at need.",
+    ),
+    integer(
         "worker.broker_wait",
         10,
         0,
