@@ -25,7 +25,7 @@ ROWS: tuple[Setting, ...] = (
     ),
     integer(
         "worker.spare",
-        0,
+        1,
         0,
         8,
         "",
