@@ -65,24 +65,33 @@ def test_a_step_that_fails_leaves_all_as_it_was(path, monkeypatch):
     assert attributes(path) & APPEND
 
 
+@pytest.mark.parametrize("whom", ["os.kill(os.getpid(), 9)", "os.killpg(0, 9)"])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_kill_leaves_the_attribute_on(path, moment):
-    """SIGKILL to the rotating process itself, just before and just after the names are changed."""
+def test_a_kill_leaves_the_attribute_on(path, moment, whom):
+    """SIGKILL to the rotating process or its group, just before and just after the exchange.
+
+    timeout(1) kills the group; the guard may be slow to leave it.
+    """
     program = f"""
-import os, signal, sys
+import os, signal, sys, time
+leave = os.setsid
+os.setsid = lambda: (time.sleep(0.3), leave())
 from pathlib import Path
 from relay_shell.cli import auditrotate
 swap = auditrotate._swap
 def killed(path, target):
     if {moment == "after"}:
         swap(path, target)
-    os.kill(os.getpid(), signal.SIGKILL)
+    {whom}
 auditrotate._swap = killed
 auditrotate.rotate(Path(sys.argv[1]))
 """
     # The guard holds standard error until it has ended, so this waits for it.
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], stderr=subprocess.PIPE, check=False
+        [sys.executable, "-c", program, str(path)],
+        stderr=subprocess.PIPE,
+        check=False,
+        start_new_session=True,
     )
     assert done.returncode == -9
     files = sorted(path.parent.iterdir())

@@ -112,7 +112,8 @@ class _Guard:
     """Sets the attribute on both files when its block ends, or this process does.
 
     A process of its own waits for the end of a pipe that only this one holds open; it outlasts a
-    SIGKILL of this one, and removes the new file if the step was never made.
+    SIGKILL of this one and of its process group, as timeout(1) sends it, and removes the new file if
+    the step was never made.
     """
 
     def __init__(self, old: int, new: int, target: Path) -> None:
@@ -121,6 +122,7 @@ class _Guard:
 
     def __enter__(self) -> None:
         ours, self._pipe = os.pipe()
+        ready, says = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             try:
@@ -128,11 +130,20 @@ class _Guard:
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
                 os.setsid()
+                os.write(says, b"1")
                 os.read(ours, 1)
                 self._mend()
             finally:
                 os._exit(0)
         os.close(ours)
+        os.close(says)
+        # Until it is in a session of its own, what ends this process would end it as well.
+        prepared = os.read(ready, 1)
+        os.close(ready)
+        if not prepared:
+            os.close(self._pipe)
+            os.waitpid(self._pid, 0)
+            raise RelayError("Unavailable", reason="no process could be set to guard the rotation")
 
     def __exit__(self, *_: object) -> None:
         self._mend()
