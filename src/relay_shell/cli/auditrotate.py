@@ -112,8 +112,8 @@ class _Guard:
     """Sets the attribute on both files when its block ends, or this process does.
 
     A process of its own waits for the end of a pipe that only this one holds open; it outlasts a
-    SIGKILL of this one and of its process group, as timeout(1) sends it, and removes the new file if
-    the step was never made.
+    SIGKILL of this one and of its process group, as timeout(1) sends it, and removes the new file
+    if the step was never made.
     """
 
     def __init__(self, old: int, new: int, target: Path) -> None:
