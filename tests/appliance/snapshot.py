@@ -27,6 +27,7 @@ UNSTEADY = {
     "/var/lib/relay-shell-broker": "the broker's state: it counts the calls",
     "/run/relay-shell-broker": "the broker's state: its table of workers",
     "/run/relay-shell-front": "the front's state",
+    "/run/relay-shell-terminals": "each worker's terminals are made there",
     "/run/systemd": "units, sessions and their sockets come and go with the workers",
     "/run/udev": "the service manager's and udev's",
     "/run/utmp": "logins",

@@ -147,6 +147,9 @@ def test_no_agent_reaches_the_terminal_of_another(appliance: Machine) -> None:
         assert "/dev/pts/0" in agent.sh("script -qec tty /dev/null")
         for way in ("cd /run/relay-shell-terminals", "ls /proc/1/root/dev/pts"):
             assert "Permission denied" in agent.sh(way), way
+        # Nor does the host see them, once the workers have their own.
+        mounted = "findmnt -n -o TARGET -t devpts"
+        appliance.wait(f'test "$({mounted})" = /dev/pts && ! ls /run/relay-shell-terminals/*')
         other.call("session_send", session=session, text="tty; echo a$((40+2))b\n")
         screen = other.call("session_recv", session=session, wait="a42b", timeout=120)
         assert "/dev/pts/0" in screen
