@@ -87,7 +87,8 @@ class Front:
             worker,
             self.broker.request,
             store,
-            spares=lambda: self.setting("worker.spare") if spares else 0,
+            # A worker's unit wants the broker's socket: a spare would undo its stop.
+            spares=lambda: self.setting("worker.spare") if spares and self.broker.up else 0,
         )
         server, options = build()
         self._shared = Shared(
