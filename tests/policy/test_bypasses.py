@@ -232,6 +232,7 @@ LATER_WORDS = [
     "debugfs -R 'rdump / /etc' /dev/sda1",
     "debugfs -R 'logdump -f x' /dev/sda1",
     "xfs_db -r -c 'metadump /etc/passwd' /dev/sda1",
+    "xfs_db -r -c 'rdump / /srv/copy' /dev/sda1",
     "xfs_db -r -c 'sb 0' -c 'log start /etc/x' /dev/sda1",
     "timedatectl ntp-servers eth0 192.0.2.1",
     "chronyc -m tracking makestep",
