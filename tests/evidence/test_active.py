@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,34 @@ def test_a_lock_of_its_own_keeps_readers_from_blocking_the_writer(tmp_path: Path
         first = Active(path, lock)
         assert cause(path, lock) == "locked"
         first.close()
+
+
+@pytest.mark.parametrize("locked", ["the record itself", "a file of its own"])
+def test_of_writers_that_begin_at_once_one_wins_and_the_rest_find_it_locked(
+    tmp_path: Path, locked: str
+) -> None:
+    """None of them may take another's making of the file for a fault of the disk."""
+    contenders = 8
+    begin = threading.Barrier(contenders)
+
+    def contend(directory: Path) -> Active | EvidenceError:
+        lock = None if locked == "the record itself" else directory / "lock"
+        begin.wait()
+        try:
+            return Active(directory / "audit.jsonl", lock)
+        except EvidenceError as error:
+            return error
+
+    with ThreadPoolExecutor(contenders) as threads:
+        for number in range(200):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            outcomes = list(threads.map(contend, [directory] * contenders))
+            winners = [outcome for outcome in outcomes if isinstance(outcome, Active)]
+            losers = [outcome.cause for outcome in outcomes if isinstance(outcome, EvidenceError)]
+            for winner in winners:
+                winner.close()
+            assert (len(winners), losers) == (1, ["locked"] * (contenders - 1))
 
 
 def test_files_that_others_control_are_refused(tmp_path: Path) -> None:

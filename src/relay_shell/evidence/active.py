@@ -21,6 +21,9 @@ GRACE = 2.0
 """Seconds for which a renamed file is still written to while its successor is not there yet:
 logrotate(8) renames, creates, and only then gives the new file its owner."""
 
+OPENINGS = 100
+"""How often a file is opened that others make and remove at the same time."""
+
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_APPEND_FL = 0x20
 
@@ -270,12 +273,15 @@ def _open(path: Path, flags: int, mode: int) -> int:
     # Non-blocking, so that a FIFO in the place of the file cannot hold the broker.
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        try:
-            return os.open(path, flags)
-        except FileNotFoundError:
-            return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+        for _ in range(OPENINGS):
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(path, flags)
+            # Another process may make it in between; then that one's file is to be opened.
+            with contextlib.suppress(FileExistsError):
+                return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
         raise EvidenceError.of(error, path) from None
+    raise EvidenceError("untrusted", f"{path} is made and removed again and again")
 
 
 def _exclusive(fd: int, path: Path) -> None:
