@@ -95,6 +95,46 @@ def test_mode_ceiling_and_tools_by_identity(tmp_path: Path) -> None:
     story(tmp_path, tell)
 
 
+def test_readonly_elsewhere_is_what_is_proven_to_change_nothing(tmp_path: Path) -> None:
+    """No kernel of ours refuses what another machine runs: its text decides, or nothing runs."""
+    rules(tmp_path, '[[rule]]\nany = true\nmode = "readonly"\n')
+
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        number = 0
+
+        async def decided(tool: str, **args: object) -> tuple[str, str]:
+            nonlocal number
+            number += 1
+            verdict = await worker.begin(f"k-{number}", tool=tool, args=args, hosts=["web-1"])
+            return verdict["decision"], verdict["enforcement"]
+
+        for tool in ("ssh_exec", "ssh_fanout"):
+            for command in ("df -h", "systemctl status nginx | head -5", "ss -tlnp"):
+                assert await decided(tool, command=command) == ("allow", "none")
+            assert await decided(tool, argv=["journalctl", "-u", "nginx"]) == ("allow", "none")
+            for command in (
+                "touch /srv/x",
+                "unheard-of",
+                "sudo ls",
+                "df -h > x",
+                "ls $(reboot)",
+                "ls; 'x",
+            ):
+                assert await decided(tool, command=command) == ("deny", "none")
+            assert await decided(tool, command="cat", env={"LD_PRELOAD": "/x"}) == ("deny", "none")
+        for tool in ("ssh_spawn", "ssh_upload", "ssh_download", "ssh_forward", "ssh_keyscan"):
+            assert await decided(tool, path="/srv/x") == ("deny", "none")
+        for tool in ("ssh_hosts", "ssh_forward_list"):
+            assert await decided(tool) == ("allow", "none")
+        # This machine's kernel does refuse.
+        assert await decided("shell_exec", command="touch /srv/x") == ("allow", "readonly")
+        denials = [record for record in office.records("deny") if record["tool"] == "ssh_exec"]
+        assert all(record["hosts"] == ["web-1"] and record["tier"] > 0 for record in denials)
+
+    story(tmp_path, tell)
+
+
 def test_hosts_that_are_not_granted(tmp_path: Path) -> None:
     rules(tmp_path, '[[rule]]\nany = true\nhosts = ["web-*", "10.0.0.0/8"]\n')
 

@@ -9,10 +9,8 @@ from relay_shell.policy import (
     Tier,
     Verdict,
     admit,
-    classify_argv,
     classify_call,
     classify_command,
-    is_fixed_readonly,
 )
 
 READ = classify_command("ls")
@@ -31,8 +29,7 @@ LOST = classify_command("rm x")
 )
 def test_each_mode_admits_its_tiers(mode: str, admitted: list[Verdict]) -> None:
     for verdict in (READ, UNDOABLE, STATEFUL, LOST):
-        args = {"command": "ls"}
-        decision = admit(mode, verdict, None, None, args=args)  # type: ignore[arg-type]
+        decision = admit(mode, verdict, None, None)  # type: ignore[arg-type]
         assert decision.allowed is (verdict in admitted)
         assert decision.reasons
         assert bool(decision.hint) is not decision.allowed
@@ -72,35 +69,15 @@ def test_readonly_admits_tools_that_run_nothing(tool: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        "grep x /etc/hosts",
-        "ls | wc",
-        "ls; id",
-        "ls $x",
-        "ls > /dev/null",
-        "ls *",
-        "sudo ls",
-        "/tmp/ls",
-        "ls 'a\nb'",
-        "find .",
-        "echo $(id)",
-        "x=1",
-        "LANG=C ls",
-        "timeout 1 ls",
-    ],
+    "command", ["rm x", "ls > list", "sudo -k", "echo $(touch x)", "unheard-of --now", "ls $("]
 )
-def test_only_fixed_plain_commands_run_unenforced(command: str) -> None:
-    verdict = classify_command(command)
-    assert not is_fixed_readonly(verdict, {"command": command})
-    assert not admit("readonly", verdict, None, None, args={"command": command}).allowed
+def test_readonly_without_enforcement_admits_no_more_than_is_proven(command: str) -> None:
+    decision = admit("readonly", classify_command(command), None, None)
+    assert not decision.allowed and decision.enforcement == "none"
+    assert "tier 0" in decision.reasons[0] and "only read" in decision.hint
 
 
-def test_fixed_forms_are_plain_words_without_environment() -> None:
-    verdict = classify_argv(["ls", "-la", "/etc"])
-    assert is_fixed_readonly(verdict, {"argv": ["ls", "-la", "/etc"]})
-    assert is_fixed_readonly(classify_command("/usr/bin/df  -h"), {"command": "/usr/bin/df  -h"})
-    assert not is_fixed_readonly(verdict, {"argv": ["ls"], "env": {"A": "b"}})
-    assert not is_fixed_readonly(verdict, {"argv": ["ls"], "stdin": "x"})
-    assert not is_fixed_readonly(classify_argv(["ls", "a;b"]), {"argv": ["ls", "a;b"]})
-    assert not is_fixed_readonly(verdict, None)
+def test_a_tool_that_promises_enforcement_never_runs_without() -> None:
+    assert admit("open", READ, None, None, enforced=True, always_enforced=True).allowed
+    decision = admit("open", READ, None, None, always_enforced=True)
+    assert not decision.allowed and "kernel" in decision.reasons[0]

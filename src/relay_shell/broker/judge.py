@@ -20,7 +20,7 @@ from ..policy import (
     rule_texts,
 )
 from ..policy.knowledge import OPERATOR_DIRECTORY
-from ..policy.toolgroups import GROUP_OF
+from ..policy.toolgroups import GROUP_OF, GROUPS
 from ..wire.errors import RelayError
 from .precedents import Precedents
 from .principals import Access
@@ -31,6 +31,10 @@ REASON = 512
 
 ALWAYS_ENFORCED = frozenset({"shell_read"})
 """Tools whose commands run enforced in every mode: what their readOnlyHint promises."""
+
+ENFORCEABLE = frozenset((*GROUPS["shell"], *GROUPS["session"]))
+"""Tools whose commands this machine's kernel can keep from changing anything, or that act on a
+session begun so. A worker that cannot enforce refuses the call, so the promise is safe to make."""
 
 
 class Judgement(NamedTuple):
@@ -102,9 +106,7 @@ class Judge:
             verdict,
             hit,
             Tier(access.ceiling),
-            args=args,
-            # A worker that cannot enforce refuses the call, so the promise is safe to make here.
-            enforced=True,
+            enforced=tool in ENFORCEABLE,
             always_enforced=tool in ALWAYS_ENFORCED,
         )
         return Judgement(

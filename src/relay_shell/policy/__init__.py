@@ -6,7 +6,7 @@ operator's own command files.
 
 from __future__ import annotations
 
-from .admit import admit, is_fixed_readonly
+from .admit import admit
 from .classify import classify_argv, classify_command, classify_script
 from .knowledge import load as load_commands
 from .model import Decision, Mode, Node, RuleHit, Tier, Verdict
@@ -29,7 +29,6 @@ __all__ = [
     "classify_call",
     "classify_command",
     "classify_script",
-    "is_fixed_readonly",
     "load_commands",
     "rule_texts",
 ]
