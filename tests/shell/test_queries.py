@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+from relay_shell.shell.hostqueries import HOST
 from relay_shell.shell.queries import MAX_LENGTH, QUERIES, admit
+from relay_shell.shell.querydesk import DIRECTORIES
 from relay_shell.wire.errors import RelayError
 
 
@@ -42,6 +47,30 @@ from relay_shell.wire.errors import RelayError
         "ss -tnp state established",
         "ss -o state established ( dport = :ssh or sport = :ssh )",
         "ss -Hltn --family inet6",
+        "netstat -tulpn",
+        "netstat -rn -A inet",
+        "fuser -v /var/log/syslog /srv",
+        "fuser -n tcp 443",
+        "fuser 53/udp",
+        "pmap -x 1",
+        "pwdx 1 2",
+        "prlimit --pid 1 --nofile",
+        "prlimit -p 1 -n -o RESOURCE,SOFT",
+        "mount",
+        "mount -l -t ext4,xfs",
+        "findmnt",
+        "findmnt -T /var/lib -o SOURCE,OPTIONS",
+        "findmnt --real -J --target=/srv",
+        "findmnt /srv",
+        "lsns -t net -o NS,PID,COMMAND",
+        "lsns 4026531837",
+        "lslocks -u",
+        "crontab -l",
+        "crontab -u www-data -l",
+        "crontab -lu www-data",
+        "passwd -S root",
+        "passwd --status --all",
+        "chage -l root",
         "docker",
         "docker --version",
         "docker ps -aq --no-trunc",
@@ -77,6 +106,61 @@ def test_question_is_admitted(command: str) -> None:
         "lsof relative",
         "lsof -p",
         "lsof +D relative",
+        "netstat -c",
+        "netstat x",
+        "fuser -k /srv",
+        "fuser -TERM -k /srv",
+        "fuser -vki /srv",
+        "fuser relative",
+        "fuser ../srv",
+        "pmap -n",
+        "pmap -c 1",
+        "pmap -N /root/.pmaprc",
+        "pmap -C /root/x 1",
+        "pwdx /proc/1",
+        "prlimit touch /srv/x",
+        "prlimit -- touch /srv/x",
+        "prlimit --pid 1 touch",
+        "prlimit --pid 1 --nofile=1:1",
+        "prlimit --pid 1 -n1",
+        "prlimit -p",
+        "mount /dev/sda1 /mnt",
+        "mount -a",
+        "mount --all",
+        "mount -o remount,rw /",
+        "mount -t tmpfs tmpfs /mnt",
+        "mount -l /mnt",
+        "mount -T /tmp/fstab",
+        "mount --bind /a /b",
+        "findmnt -F /tmp/fstab",
+        "findmnt --poll",
+        "findmnt LABEL=data",
+        "findmnt -S UUID=1",
+        "findmnt -se",
+        "findmnt --verify",
+        "findmnt -N 1",
+        "findmnt -T .",
+        "findmnt --target=relative",
+        "findmnt .",
+        "lsns -Q x",
+        "crontab",
+        "crontab -u root",
+        "crontab /tmp/x",
+        "crontab -l /tmp/x",
+        "crontab -r",
+        "crontab -lr",
+        "crontab -e -l",
+        "crontab -T /tmp/x",
+        "passwd",
+        "passwd root",
+        "passwd -a",
+        "passwd -l root",
+        "passwd -Sl root",
+        "passwd -S -R /srv root",
+        "passwd -S -- -d",
+        "chage root",
+        "chage -l -E 0 root",
+        "chage -R /srv -l root",
         "ss -K dst 192.0.2.1",
         "ss -tK",
         "ss --kill",
@@ -172,3 +256,23 @@ def test_odd_vectors(argv: list[str]) -> None:
     """No program, an empty one, too much."""
     with pytest.raises(RelayError, match="Denied"):
         admit(argv)
+
+
+def test_the_package_puts_every_program_in_its_directory() -> None:
+    root = Path(__file__).parents[2]
+    links = (line.split() for line in (root / "debian/relay-shell.links").read_text().splitlines())
+    shims = {f"/{link}" for target, link in links if target.endswith("relay-shell-query")}
+    optional = {program: directory for directory, program in DIRECTORIES.items() if program}
+    always = next(directory for directory, program in DIRECTORIES.items() if not program)
+    assert shims == {f"{optional.get(name, always)}/{name}" for name in QUERIES}
+
+
+def test_the_program_in_between_knows_what_it_may_leave_to_a_confined_one() -> None:
+    source = (Path(__file__).parents[2] / "bin" / "relay-shell-query").read_text()
+    assigned = next(
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CONFINED"
+    )
+    literals = {node.value for node in ast.walk(assigned) if isinstance(node, ast.Constant)}
+    assert literals == set(HOST)

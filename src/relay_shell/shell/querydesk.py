@@ -15,10 +15,12 @@ import socket
 
 from ..wire.errors import RelayError
 from . import children
+from .hostqueries import OPTIONAL
 from .queries import MAX_LENGTH, QUERIES, admit
 from .spawn import spawn
 
-DIRECTORIES = {"/usr/lib/relay-shell/query": "", "/usr/lib/relay-shell/query-docker": "docker"}
+HOME = "/usr/lib/relay-shell/query"
+DIRECTORIES = {HOME: "", **{f"{HOME}-{name}": name for name in (*OPTIONAL, "docker")}}
 """Where the package installs the names in `QUERIES`, each a link to relay-shell-query; and which
 program must be there for the directory to be used: an agent that looks for docker must not find it
 where it is not."""
