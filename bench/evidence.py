@@ -28,6 +28,8 @@ from relay_shell.evidence.chain import seal
 from relay_shell.evidence.journal import Journal, encode
 from relay_shell.evidence.reader import iter_records
 from relay_shell.evidence.record import GENESIS
+from relay_shell.evidence.signing import Signer
+from relay_shell.evidence.signing import generate as generate_key
 from relay_shell.evidence.verify import verify_chain
 from relay_shell.evidence.writer import Writer
 
@@ -157,11 +159,28 @@ def reading(path: Path, count: int) -> None:
             islice(iter_records(path, filters={"principal": "unix:alice"}, reverse=True), 100)
         ),
     }
+    jobs["since now, no checkpoints"] = since_now(path)
     verifying(path, 2 * count)
     for name, job in jobs.items():
         elapsed = each(job, 1, 3) / 1e6
         rate = 2 * count / elapsed / 1e3
         show(name, f"{elapsed * 1e3:9.1f} ms   {size / elapsed:6.0f} MB/s  {rate:6.0f} k/s")
+
+
+def since_now(path: Path) -> Callable[[], object]:
+    """What reads backwards all that is of now or later."""
+    filters = {"since": time.time()}
+    return lambda: deque(iter_records(path, filters=filters, reverse=True), 0)
+
+
+def sealed(path: Path, count: int) -> None:
+    """Print what it costs to look for what is later than all, in a file with checkpoints."""
+    pem = generate_key()
+    writer = Writer(path, signer=Signer(lambda: pem))
+    for n in range(count):
+        writer.append_now({**CALL, "call_id": f"k-{n}"})
+    writer.close()
+    show("since now, with checkpoints", f"{each(since_now(path), 1, 5) / 1e3:9.1f} ms")
 
 
 def verifying(path: Path, count: int) -> None:
@@ -206,6 +225,7 @@ def main() -> int:
         asyncio.run(measure(Path(name), args.seconds))
         print(f"a file of {2 * args.records} records:")
         reading(Path(name) / "read.jsonl", args.records)
+        sealed(Path(name) / "sealed.jsonl", args.records)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     show("peak memory", f"{peak:9.1f} MiB")
     return 0

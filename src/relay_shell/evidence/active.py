@@ -15,6 +15,7 @@ from typing import IO
 from .chain import Link
 from .errors import EvidenceError
 from .files import DAMAGE, Tail, seekable, segments, tail
+from .latest import Latest
 
 MODE = 0o640
 GRACE = 2.0
@@ -127,6 +128,20 @@ class Active:
             while chunk := ours.read(1024 * 1024):
                 self._hash.update(chunk)
         self.torn = own + count
+
+    def latest(self) -> Latest:
+        """What the file says of its times.
+
+        Raises:
+            EvidenceError: it cannot be read.
+        """
+        found = Latest()
+        try:
+            with open(os.dup(self.fd), "rb") as file:
+                found.learn(file)
+        except OSError as error:
+            raise EvidenceError.of(error, self.path) from None
+        return found
 
     def older(self) -> list[Path]:
         """The rotated files, newest first.

@@ -104,14 +104,23 @@ def first_number(path: Path) -> int:
     """Number of the first record in a file, 0 if it has none or cannot be read."""
     try:
         with open_file(path) as file:
-            for _ in range(64):
-                line = file.readline(MAX_LINE + 1)
-                if not line:
-                    break
-                if match := _HEAD.match(line):
-                    return int(match[1])
+            return first_in(file)
     except DAMAGE:
-        pass
+        return 0
+
+
+def first_in(file: IO[bytes]) -> int:
+    """Number of the first record from here on in an open file, 0 if there is none.
+
+    Raises:
+        DAMAGE: it cannot be read.
+    """
+    for _ in range(64):
+        line = file.readline(MAX_LINE + 1)
+        if not line:
+            break
+        if match := _HEAD.match(line):
+            return int(match[1])
     return 0
 
 

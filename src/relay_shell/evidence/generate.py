@@ -72,6 +72,13 @@ in `said` and the decoded signature in `signature`:
 
     openssl pkeyutl -verify -pubin -inkey evidence.pub -rawin -in said -sigfile signature
 
+What is not signed by itself, but by the checkpoint after it, is `latest`: the latest `ts` of the
+file up to there. Where a clock was set back, records of a later time are before those of an earlier
+one; by `latest`, who looks for what is later than a time (`audit tail --since`) knows that all
+before it is earlier. The `rotate` record, the first of a file, has in its `facts` the `latest` of
+the file before, and `from`, the number of that file's first record. It is absent where it is not
+known.
+
 Who is root can use the key, or make another. A checkpoint that has reached another host cannot be
 unmade: it pins the record as it was then.
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .chain import parse
 from .files import DAMAGE, damaged, lines, lines_backwards, open_file, seekable, segments
+from .latest import checkpoint, passed, time
 from .record import FIELDS, MAX_LINE
 
 Record = dict[str, Any]
-
-SLACK = timedelta(hours=1)
-"""How far the clock may have been set back before reading backwards misses an older record."""
 
 _SCALARS = ("string", "integer", "boolean")
 
@@ -33,12 +31,11 @@ class Filter:
     """
 
     def __init__(self, wanted: Mapping[str, Any] | None = None) -> None:
-        self.since = self.until = self.horizon = ""
+        self.since = self.until = ""
         self._tests: list[tuple[str, tuple[Any, ...], tuple[bytes, ...]]] = []
         for name, value in (wanted or {}).items():
             if name == "since":
                 self.since = timestamp(value)
-                self.horizon = timestamp(_moment(value) - SLACK)
             elif name == "until":
                 self.until = timestamp(value)
             elif name not in FIELDS or FIELDS[name].type not in _SCALARS:
@@ -99,25 +96,25 @@ def iter_records(
 
 
 def _records(files: list[Path], wanted: Filter, reverse: bool) -> Iterator[Record]:
+    newer = None
     for file in reversed(files) if reverse else files:
-        for line in _backwards(file) if reverse else _forwards(file):
-            if not wanted.may(line):
-                # The needles say nothing of the time, and most lines end here.
-                if reverse and wanted.horizon and _before(line, wanted.horizon):
-                    return
-                continue
-            record = parse(line)
-            if record is None or "seq" not in record:
-                continue
-            if wanted.wants(record):
-                yield record
-            elif reverse and wanted.horizon and str(record.get("ts", "~")) < wanted.horizon:
+        if not (reverse and newer and wanted.since and passed(file, newer, wanted.since)):
+            yield from _of_file(file, wanted, reverse)
+        newer = file
+
+
+def _of_file(file: Path, wanted: Filter, reverse: bool) -> Iterator[Record]:
+    since = wanted.since
+    for line in _backwards(file) if reverse else _forwards(file):
+        if since and "" < time(line) < since:
+            # Records before it may be of a later time, if the clock was set; a checkpoint knows.
+            if reverse and "" < checkpoint(line) < since:
                 return
-
-
-def _before(line: bytes, horizon: str) -> bool:
-    at = line.find(b'"ts":"', 0, 64)
-    return at > 0 and line[at + 6 : at + 6 + len(horizon)] < horizon.encode("ascii")
+            continue
+        # The needles say nothing of the time, and most lines end here.
+        record = parse(line) if wanted.may(line) else None
+        if record is not None and "seq" in record and wanted.wants(record):
+            yield record
 
 
 def _forwards(path: Path) -> Iterator[bytes]:

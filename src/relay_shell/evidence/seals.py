@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import EvidenceError
@@ -44,19 +44,21 @@ class Seals:
         seq: int,
         chain: str,
         write: Callable[[dict[str, Any]], dict[str, Any]],
+        more: Mapping[str, Any],
     ) -> bool:
         """Write a checkpoint over all up to this record, if it can be; whether it was written.
 
         Args:
             what: what it is due to.
             write: writes a record and returns it, or raises EvidenceError.
+            more: facts beside those that are signed.
         """
         facts = self._facts(seq, chain)
         if facts is None:
             return False
         self.busy = True
         try:
-            record = write({"event": "checkpoint", "what": what, "facts": facts})
+            record = write({"event": "checkpoint", "what": what, "facts": {**facts, **more}})
         except EvidenceError:
             return False
         finally:

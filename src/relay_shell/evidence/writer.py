@@ -16,6 +16,7 @@ from .chain import seal
 from .errors import EvidenceError
 from .fence import Fence
 from .journal import Journal
+from .latest import Latest
 from .moment import boot_id, now
 from .outage import Outage
 from .record import GENESIS, MAX_LINE, VERSION, check
@@ -64,6 +65,7 @@ class Writer:
         self._on_state = on_state
         self._file: Active | None = None
         self._seq, self._head = 0, GENESIS
+        self._latest = Latest()
         self._boot_id = boot_id()
         self._outage = Outage(self._told, self._recover)
         self.unfinished: list[Record] = []
@@ -157,6 +159,7 @@ class Writer:
         file.write(lead + line)
         record["prev"], record["chain"] = self._head, chain
         self._seq, self._head = self._seq + 1, chain
+        self._latest.saw(record["ts"], self._seq)
         self.last = time.monotonic()
         self._sync.written = self._seq
         self._records += 1
@@ -191,7 +194,7 @@ class Writer:
             self._sealed("rotate", self._write)
 
     def _sealed(self, what: str, write: Callable[[Record], Record]) -> bool:
-        if not self.seals.put(what, self._seq, self._head, write):
+        if not self.seals.put(what, self._seq, self._head, write, self._latest.facts()):
             return False
         self._sync.soon()
         return True
@@ -208,6 +211,7 @@ class Writer:
                 older, unseen = [], error.detail
             last = end.link or before(file, older)
             self.unfinished = unfinished([self.path, *older], last.seq if last else 0)
+            self._latest = file.latest()
         except BaseException:
             file.close()
             raise
@@ -241,6 +245,7 @@ class Writer:
             old = file.switch()
             if old is None:
                 return False
+            said = self._latest.renew(self._seq, empty=not file.torn)
             removed = not os.fstat(old).st_nlink
             try:
                 os.fdatasync(old)
@@ -255,6 +260,8 @@ class Writer:
             raise self._outage.refuse(error) from None
         self._rotations += 1
         seam: Record = {"event": "rotate", "detail": str(self.path)}
+        if said:
+            seam["facts"] = said
         if removed:
             seam["error"] = "the file before it was removed"
         self._put(seam)
