@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -310,6 +311,49 @@ def test_refusals_are_in_the_record(tmp_path: Path) -> None:
             row = next(r for r in records(tmp_path) if r.get("what") == "invalid arguments")
             assert row["tool"] == "shell_exec"
             assert row["args_bytes"] == len(b'{"command":7}')
+
+    run(scenario())
+
+
+def test_null_is_an_argument_left_out(tmp_path: Path) -> None:
+    plain = {"command": "date +%N", "idempotency_key": "once"}
+    null = {**plain, "argv": None, "cwd": None, "env": None, "timeout": None, "max_output": None}
+
+    async def scenario() -> None:
+        async with composed(tmp_path) as roles:
+            raw = await client(roles)
+            first = await raw.call("shell_exec", null)
+            again = await raw.call("shell_exec", plain)
+            assert first["structuredContent"]["exit"] == 0
+            # It is the same call: the broker has one hash for both.
+            assert again["structuredContent"]["stdout"] == first["structuredContent"]["stdout"]
+            assert again["structuredContent"]["replayed"] is True
+        (intent,) = (r for r in records(tmp_path) if r["event"] == "intent")
+        assert intent["args"] == plain
+        canonical = json.dumps(plain, separators=(",", ":"), sort_keys=True).encode()
+        assert intent["args_sha256"] == hashlib.sha256(canonical).hexdigest()
+
+    run(scenario())
+
+
+def test_null_stands_for_nothing_else(tmp_path: Path) -> None:
+    refusals = [
+        ("shell_script", {"script": None}, "script: null is not of type 'string'"),
+        ("shell_exec", {"command": "true", "env": {"A": None}}, "env.A: null is not of type"),
+        ("shell_exec", {"argv": [None]}, "argv[0]: null is not of type 'string'"),
+        ("shell_exec", {"command": "true", "tiemout": None}, "'tiemout' was unexpected"),
+        ("shell_exec", {"command": None}, "command"),
+    ]
+
+    async def scenario() -> None:
+        async with composed(tmp_path) as roles:
+            raw = await client(roles)
+            for tool, args, reason in refusals:
+                error = (await raw.call(tool, args))["structuredContent"]["error"]
+                assert error["kind"] == "InvalidArguments" and reason in error["message"], error
+            row = next(r for r in records(tmp_path) if r.get("what") == "invalid arguments")
+            # What was refused is recorded as it was sent.
+            assert row["args_bytes"] == len(b'{"script":null}')
 
     run(scenario())
 

@@ -100,9 +100,10 @@ async def call_tool(client: Client, exchange: Exchange, name: str, args: Json) -
         await client.ready()
         if tool is None:
             return await call_tool(client, exchange, name, args)
+        sent, args = args, catalogue.given(tool, args)
         fault = catalogue.fault(tool, args)
         if fault is not None:
-            await client.reject("invalid arguments", name, fault, args)
+            await client.reject("invalid arguments", name, fault, sent)
             raise RelayError("InvalidArguments", reason=fault)
         facts, is_error = await _run(client, exchange, tool, args)
     except RelayError as error:

@@ -37,11 +37,14 @@ class Catalogue:
         self.all = frozenset(self._tools)
         self._validators = {}
         self._accepts = {}
+        self._optional = {}
         self._shown = {}
         for name, tool in self._tools.items():
             Draft202012Validator.check_schema(tool.input_schema)
             self._validators[name] = Draft202012Validator(tool.input_schema)
             self._accepts[name] = compile_schema(tool.input_schema)
+            required = tool.input_schema.get("required", ())
+            self._optional[name] = tool.input_schema["properties"].keys() - set(required)
             self._shown[name] = _show(tool)
         self._lists: dict[frozenset[str], ListToolsResult] = {}
 
@@ -77,6 +80,17 @@ class Catalogue:
             self._lists[visible] = shown
         return shown
 
+    def given(self, tool: Tool, args: Json) -> Json:
+        """The arguments without those that are null and may be absent: models and clients write
+        null for what they leave out. So the same call has the same arguments, and the same hash,
+        however it was written; null in any other place stays, and does not fit the schema."""
+        if None not in args.values():
+            return args
+        optional = self._optional[tool.name]
+        return {
+            name: value for name, value in args.items() if value is not None or name not in optional
+        }
+
     def fault(self, tool: Tool, args: Json) -> str | None:
         """Why the arguments do not fit the tool's schema: where, and what; None if they do."""
         accepts = self._accepts[tool.name]
@@ -93,6 +107,8 @@ class Catalogue:
 
 def _explain(error: ValidationError) -> str:
     message = str(error.message)
+    if error.instance is None and message.startswith("None "):
+        message = f"null {message[5:]}"
     if len(message) > REASON:
         message = f"{message[: REASON // 2]} ... {message[-REASON // 2 :]}"
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)

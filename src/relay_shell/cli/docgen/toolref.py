@@ -12,10 +12,11 @@ HEAD = """\
 
 Generated from the registry by `python -m relay_shell.cli.gendocs`; do not edit.
 
-These are the tools that an agent may call. Unknown arguments are errors. A result carries the
-facts below as `structuredContent`, and the same facts as text that begins with `[exit N]`,
-`[TIMEOUT after Ns]`, `[DENIED tier N (NAME): reason]` or `[ERROR: Kind: message]`; an error has
-its next step on a line of its own. Every call is decided and recorded before it runs.
+These are the tools that an agent may call. Unknown arguments are errors; null for one that may be
+left out counts as left out. A result carries the facts below as `structuredContent`, and the same
+facts as text that begins with `[exit N]`, `[TIMEOUT after Ns]`, `[DENIED tier N (NAME): reason]` or
+`[ERROR: Kind: message]`; an error has its next step on a line of its own. Every call is decided and
+recorded before it runs.
 
 The hints are those of MCP's ToolAnnotations. *Reads only* and *idempotent* are promises that the
 server keeps; *may destroy* says that the tool can run what destroys, subject to policy.
