@@ -72,14 +72,22 @@ def test_a_group_is_matched_by_the_kernels_view(ruled: Machine) -> None:
 def test_a_bad_file_changes_nothing(ruled: Machine) -> None:
     reload(ruled, "[[rule]]\nany = true\nceiling = 1\n")
     ruled.expect(r"reload refused")
+    ruled.expect(r"^<3> relay-shell.service: Reload failed for relay-shell.service")
     ruled.write(FILE, "[[rule]]\nany = true\ncieling = 3\n")
     check = ruled.run("relay-shell", "config", "check", check=False)
     assert check.returncode == 78
     assert f"{FILE}:3: unknown key 'cieling'; did you mean 'ceiling'?" in check.stderr
-    ruled.run("systemctl", "reload", "relay-shell", check=False)
+    failed = ruled.run("systemctl", "reload", "relay-shell", check=False)
+    assert failed.returncode == 1 and "Job for relay-shell.service failed" in failed.stderr
+    printed = ruled.run("relay-shell", "config", "reload", check=False)
+    assert printed.returncode == 78
+    assert f"{FILE}:3: unknown key 'cieling'" in printed.stderr
     with Agent(ruled) as agent:
         assert agent.facts("server_info")["ceiling"] == 1
     assert "cieling" in ruled.out("systemctl", "status", "relay-shell")
+    assert "cieling" in records(ruled, event="config", what="refused")[-1]["error"]
+    reload(ruled, "[[rule]]\nany = true\nceiling = 2\n")
+    assert "refused" not in ruled.out("systemctl", "status", "relay-shell", "--lines=0")
 
 
 def test_a_key_outlives_the_client_the_front_and_the_broker(ruled: Machine) -> None:

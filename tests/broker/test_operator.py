@@ -198,3 +198,11 @@ def test_others_are_no_operators(tmp_path: Path) -> None:
         assert row["uid"] == 65534 and "relay-shell-operators" in row["error"]
 
     story(tmp_path, tell)
+
+
+def test_where_nothing_is_reloaded_nobody_reloads(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        operator = await office.operator()
+        assert (await operator.refused("reload")).startswith("PermissionDenied: root alone")
+
+    story(tmp_path, tell)

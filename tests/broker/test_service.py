@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -111,6 +112,38 @@ def test_a_storm_of_hangups_ends_in_ready(tmp_path: Path) -> None:
         await until(settled)
         _, worker = await machine.at_work()
         assert (await worker.begin("k-1"))["decision"] == "allow"
+
+    tell_machine(tmp_path, tell)
+
+
+def test_an_operator_is_told_what_became_of_a_reload(tmp_path: Path) -> None:
+    async def tell(machine: Machine) -> None:
+        operator = await machine.operator()
+        toml = tmp_path / "etc" / "relay-shell.toml"
+        toml.write_text("[policy]\nmood = 1\n")
+        machine.told.clear()
+        refused = (await operator.ask("reload"))["refused"]
+        assert "relay-shell.toml:2" in refused and "mood" in refused
+        await until(lambda: ready(machine))
+        assert machine.states()[0] == "RELOADING=1"
+        assert machine.records("config")[-1]["what"] == "refused"
+        toml.write_text('[policy]\nmode = "guarded"\n[worker]\nlandlock = "off"\n')
+        reply = await operator.ask("reload")
+        assert reply == {"refused": "", "needs_restart": ["worker.landlock"]}
+        assert machine.records("config")[-1]["facts"]["changed"] == ["policy.mode"]
+
+    tell_machine(tmp_path, tell)
+
+
+def test_each_of_many_reloads_is_answered(tmp_path: Path) -> None:
+    async def tell(machine: Machine) -> None:
+        operators = [await machine.operator() for _ in range(5)]
+        toml = tmp_path / "etc" / "relay-shell.toml"
+        for mode in ("guarded", "wild", "readonly"):
+            toml.write_text(f'[policy]\nmode = "{mode}"\n')
+            hangup(machine)
+            replies = await asyncio.gather(*(each.ask("reload") for each in operators))
+            assert ["wild" in reply["refused"] for reply in replies] == [mode == "wild"] * 5
 
     tell_machine(tmp_path, tell)
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.machine import tell_machine
 from relay_shell.config import TABLE
+
+from .desk import run
 
 
 @pytest.fixture
@@ -125,3 +128,31 @@ def test_the_schema_takes_what_the_loader_takes(cli, root):
     jsonschema.validate(tomllib.loads((root / "relay-shell.toml").read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"policy": {"mode": "wild"}}, schema)
+
+
+def test_a_reload_says_whether_it_was_accepted(tmp_path):
+    async def tell(machine):
+        toml = tmp_path / "etc" / "relay-shell.toml"
+        toml.write_text('[policy]\nmode = "guarded"\n[worker]\nlandlock = "off"\n')
+        done = await run(machine, "config", "reload")
+        assert (done.status, done.err) == (0, "")
+        assert done.out.splitlines() == ["in force: ok", "a restart is needed for: worker.landlock"]
+        toml.write_text("[policy]\nmood = 1\nmode = 2\n")
+        done = await run(machine, "config", "reload")
+        assert (done.status, done.out) == (78, "")
+        head, first, second, step = done.err.splitlines()
+        assert head == "relay-shell: refused, what was in force stays:"
+        assert f"{toml}:2: " in first and f"{toml}:3: " in second
+        assert step == "Correct the file; 'relay-shell config check' tests it."
+        done = await run(machine, "config", "reload", "--quiet")
+        assert (done.status, done.out, done.err) == (78, "", "")
+        toml.write_text("")
+        done = await run(machine, "config", "reload", "--quiet")
+        assert (done.status, done.out, done.err) == (0, "", "")
+
+    tell_machine(tmp_path, tell)
+
+
+def test_a_reload_without_a_broker_fails(cli, tmp_path):
+    done = cli("config", "reload", "--quiet", "--socket", str(tmp_path / "none"))
+    assert done.status == 69 and "no operator socket" in done.err

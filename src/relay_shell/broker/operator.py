@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from typing import Any
 
 from ..wire.errors import RelayError
 from ..wire.link import Link
-from ..wire.messages import VERSION
+from ..wire.messages import TEXT, VERSION
 from .calls import LiveCall
 from .freeze import Freeze
 from .history import History
@@ -41,6 +42,7 @@ class Operators:
             "unfreeze": self.unfreeze,
             "kill": self.kill,
             "records": self.records,
+            "reload": self.reload,
             "rotate": self.rotate,
             "checkpoint": self.checkpoint,
             "export": self.export,
@@ -70,6 +72,20 @@ class Operators:
             facts={"count": len(found)},
         )
         return {"records": found}
+
+    async def reload(self, link: Link, body: Body, fds: list[int]) -> Body:
+        """Read the configuration anew, and say why it was refused, if it was.
+
+        Raises:
+            RelayError: PermissionDenied, for who may not write the configuration either; Busy.
+        """
+        state = self._state
+        peer: Peer = link.context[0]
+        if peer.uid not in (0, os.geteuid()) or state.reload is None:
+            raise RelayError("PermissionDenied", reason="root alone puts a configuration in force")
+        await state.reload()
+        refused = str(state.judge.redact(state.reload_error))
+        return {"refused": refused[: 4 * TEXT], "needs_restart": list(state.needs_restart)}
 
     async def rotate(self, link: Link, body: Body, fds: list[int]) -> Body:
         """Go on in the file that paths.audit names now; when this answers, nothing is written to

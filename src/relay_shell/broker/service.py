@@ -30,7 +30,8 @@ Load = Callable[[], "Settings"]
 
 
 class Service:
-    """Runs a broker until SIGTERM or SIGINT; SIGHUP reloads.
+    """Runs a broker until SIGTERM or SIGINT; SIGHUP reloads, and so does an operator's request,
+    which is told the outcome.
 
     Args:
         load: reads the settings anew; raises ConfigError.
@@ -55,6 +56,7 @@ class Service:
         """Serve until told to stop."""
         broker = self._broker
         broker.state.changed = self._changed
+        broker.state.reload = self.reload
         for name, sock in listeners:
             broker.listen(sock, name)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,6 +85,19 @@ class Service:
         self._reloads += 1
         if self._reloading is None:
             self._reloading = self._loop.create_task(self._reload())
+
+    async def reload(self) -> None:
+        """Read everything anew, and return when it is in force or refused.
+
+        Raises:
+            RelayError: Busy, if the broker stops meanwhile.
+        """
+        self._hangup()
+        reloading = self._reloading
+        assert reloading is not None
+        await asyncio.wait([reloading])
+        if reloading.cancelled():
+            raise RelayError("Busy", reason="the broker stops")
 
     async def _reload(self) -> None:
         """Reload once for all signals that came: systemd waits for the READY=1 of the last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ class State:
     recordings: Callable[[], dict[str, Any]] = dict
     """What there is to say of recordings."""
     tally: Tally = field(default_factory=Tally)
+    reload: Callable[[], Awaitable[None]] | None = None
+    """Reads the configuration anew; `reload_error` says then why it was refused."""
     changed: Callable[[], None] = lambda: None
     """Called when what `systemctl status` shows may have changed."""
 

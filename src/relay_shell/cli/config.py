@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import config
 from ..wire.errors import RelayError
-from .parser import Subparsers, add_json
+from .parser import Subparsers, add_json, add_socket
 from .term import Style, safe
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Read the configuration as the broker would: relay-shell.toml, relay-shell.d/*.toml in the order of
 their names, then RELAY_SHELL_* in the environment. relay-shell.toml(5) lists every setting.
-'check' also reads access.toml, the rules by identity."""
+'check' also reads access.toml, the rules by identity. 'reload' is what 'systemctl reload
+relay-shell' runs: the broker reads everything anew, and keeps what is in force if it is refused."""
+
+RELOADING = 25.0
+"""Seconds to wait for a reload: less than the service manager waits for it (TimeoutStartSec=)."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -37,13 +41,17 @@ def add_parser(subparsers: Subparsers) -> None:
             "--root", metavar="DIR", help=f"directory of the files (default: {config.ROOT})"
         )
         add_json(action)
+    reload = actions.add_parser("reload", help="put it in force, and say whether it was accepted")
+    reload.add_argument("--quiet", action="store_true", help="print only what the journal lacks")
+    add_socket(reload)
     actions.add_parser("default", help="print a file with every setting, its help and its default")
     actions.add_parser("schema", help="print the JSON Schema of the file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    actions = {"check": _check, "show": _show, "default": _default, "schema": _schema}
+    actions = {"check": _check, "show": _show, "reload": _reload}
+    actions |= {"default": _default, "schema": _schema}
     return actions[args.action](args)
 
 
@@ -139,6 +147,25 @@ def _show(args: argparse.Namespace) -> int:
             shown = style(shown, "bold")
         note = f"# {safe(source)}" if source != "default" else style("# default", "dim")
         print(f"{shown}{' ' * max(column - len(safe(text)), 0)}  {note}")
+    return 0
+
+
+def _reload(args: argparse.Namespace) -> int:
+    from .operator import Operator
+
+    with Operator(args.socket, RELOADING) as broker:
+        reply = broker.request("reload")
+    if reply["refused"]:
+        error = RelayError(
+            "Config", reason=f"refused, what was in force stays:\n{reply['refused']}"
+        )
+        if args.quiet:
+            return error.exit_status
+        raise error
+    if not args.quiet:
+        print(f"in force: {Style()('ok', 'green')}")
+        if reply["needs_restart"]:
+            print(f"a restart is needed for: {safe(', '.join(map(str, reply['needs_restart'])))}")
     return 0
 
 

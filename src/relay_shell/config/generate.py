@@ -141,9 +141,9 @@ TOML refuse the start, with file, line and reason for each. ``relay-shell config
 without starting anything, ``relay-shell config show`` prints what is in force and where each value
 comes from.
 
-``systemctl reload relay-shell`` reads everything anew. If it is refused, the settings in force
-stay. If not, they are swapped at once and hold for connected agents too. A setting marked *needs a
-restart* keeps its value until **systemctl restart relay-shell**.
+``systemctl reload relay-shell`` reads everything anew. If it is refused, the reload fails and
+the settings in force stay. If not, they are swapped at once and hold for connected agents too. A
+setting marked *needs a restart* keeps its value until **systemctl restart relay-shell**.
 
 Each file and each directory above it must belong to root or to the account that reads it, and be
 writable by nobody else; otherwise it is refused, as **sshd**\\(8) does with its own.

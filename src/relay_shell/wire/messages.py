@@ -333,6 +333,9 @@ TABLE: dict[str, Message] = {
         },
         {"seq": _int()},
     ),
+    "reload": Message(
+        "operator", "broker", {}, {"refused": _str(4 * TEXT), "needs_restart": _list()}
+    ),
     "rotate": Message("operator", "broker", {}, {"seq": _int(), "inode": _int()}),
     "checkpoint": Message("operator", "broker", {}, {"seq": _int(), "signed": _BOOL}),
     "export": Message(

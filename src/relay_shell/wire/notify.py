@@ -66,7 +66,7 @@ def ready(text: str = "") -> bool:
 
 
 def reloading() -> bool:
-    """Say that a reload begins (Type=notify-reload, systemd.service(5))."""
+    """Say that a reload begins (sd_notify(3), RELOADING=1)."""
     return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
