@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay_shell.config import TABLE
 from relay_shell.tools.command import command_of, limits_of
 from relay_shell.tools.shell_script import interpreter_of
 from relay_shell.wire.errors import RelayError
@@ -49,6 +50,15 @@ def test_limits_come_from_the_settings_and_bind() -> None:
         with pytest.raises(RelayError, match="at most") as caught:
             limits_of(args, settings)
         assert caught.value.kind == "InvalidArguments"
+
+
+def test_a_call_that_names_no_timeout_ends_before_its_client_gives_up() -> None:
+    # DEFAULT_REQUEST_TIMEOUT_MSEC of the TypeScript SDK, less what a starting worker and the kill
+    # of a process tree take.
+    most = 60 - 10
+    default = TABLE["limits.timeout"].default
+    assert limits_of({}, {"limits.timeout": default})["timeout"] <= most
+    assert limits_of({}, {})["timeout"] == default
 
 
 def test_result_of_the_largest_output_fits_a_frame() -> None:

@@ -87,7 +87,7 @@ def limits_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> Limits:
     """
     longest = settings.get("limits.timeout_max", 900)
     most = min(settings.get("limits.output_max", 1_048_576), MOST_OUTPUT)
-    timeout = args.get("timeout", min(settings.get("limits.timeout", 60), longest))
+    timeout = args.get("timeout", min(settings.get("limits.timeout", 50), longest))
     max_output = args.get("max_output", min(settings.get("limits.output", 65_536), most))
     if timeout > longest:
         raise RelayError(

@@ -7,12 +7,13 @@ from ..setting import BROKER, FRONT, KIB, MIB, WORKER, Setting, integer
 ROWS: tuple[Setting, ...] = (
     integer(
         "limits.timeout",
-        60,
+        50,
         1,
         86400,
         "s",
         (FRONT, WORKER),
-        "Time a command may take if the call names none.",
+        "Time a command may take if the call names none. Clients built on the TypeScript SDK give"
+        " up after 60 s by default, and see nothing of what ends later.",
     ),
     integer(
         "limits.timeout_max",
