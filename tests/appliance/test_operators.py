@@ -170,5 +170,10 @@ def test_manual_pages_and_completion_are_installed(machine: Machine) -> None:
     ):
         assert machine.out("man", "-w", section, page).startswith("/usr/share/man/")
     path = "/usr/share/bash-completion/completions/relay-shell"
+    for other in (
+        "/usr/share/fish/vendor_completions.d/relay-shell.fish",
+        "/usr/share/zsh/vendor-completions/_relay-shell",
+    ):
+        machine.run("test", "-s", other)
     # An interactive session loads it by the name of the command.
     assert machine.out("bash", "-c", f". {path}; complete -p relay-shell").endswith("relay-shell")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .docgen import completion, manual, toolref
+from .docgen import completion, fish, manual, toolref, zsh
 from .install import replace
 
 BEGIN = ".. generated: {}"
@@ -20,6 +20,8 @@ END = ".. end generated"
 WHOLE: dict[str, Callable[[], str]] = {
     "docs/tools.md": toolref.reference,
     "etc/bash-completion/relay-shell": completion.script,
+    "etc/fish-completion/relay-shell.fish": fish.script,
+    "etc/zsh-completion/_relay-shell": zsh.script,
 }
 """Files that are generated as a whole."""
 

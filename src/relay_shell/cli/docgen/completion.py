@@ -6,11 +6,7 @@ import argparse
 
 from ..verbs import VERBS
 from . import commands
-
-FILES = frozenset({"PATH", "FILE", "DIR", "BUNDLE"})
-"""Values that are names of files."""
-
-POSTURES = "/usr/share/relay-shell/postures"
+from .offers import FILES, POSTURES
 
 HEAD = """\
 # bash completion for relay-shell(1)
