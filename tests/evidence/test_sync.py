@@ -28,8 +28,10 @@ def failed(error: OSError) -> EvidenceError:
 class Gate:
     """An fdatasync that waits until it is let through; what a slow disk does."""
 
-    def __init__(self, monkeypatch) -> None:
+    def __init__(self, monkeypatch, *, shuts: bool = False) -> None:
         self.open = threading.Event()
+        self.shuts = shuts
+        """Whether it is shut again behind each sync."""
         self.begun = threading.Event()
         self.syncs = 0
         monkeypatch.setattr("relay_shell.evidence.flusher.os.fdatasync", self._sync)
@@ -43,13 +45,15 @@ class Gate:
     def _sync(self, fd: int) -> None:
         self.begun.set()
         assert self.open.wait(60)
+        if self.shuts:
+            self.open.clear()
         self.syncs += 1
         os.fsync(fd)
 
 
 def test_those_who_come_during_a_sync_share_the_next(fd, monkeypatch) -> None:
     async def run() -> None:
-        gate, sync = Gate(monkeypatch), GroupSync(lambda: fd, failed)
+        gate, sync = Gate(monkeypatch, shuts=True), GroupSync(lambda: fd, failed)
         waiting = []
         for n in range(1, 10):
             sync.written = n
@@ -60,6 +64,7 @@ def test_those_who_come_during_a_sync_share_the_next(fd, monkeypatch) -> None:
         gate.open.set()
         await waiting[0]
         assert sync.durable == 1
+        gate.open.set()
         await asyncio.gather(*waiting)
         assert sync.durable == 9 and gate.syncs == 2
         assert sync.status()["largest_batch"] == 8
