@@ -15,7 +15,7 @@ INTERPRETER = test -n "$(PYTHON)" || { echo 'no python3 of 3.11 or later on PATH
 AGAIN = packaging/again
 
 .PHONY: native fuzz clients generate help check test unit deb deb-check demo check-units bench score lock clean host-tools \
-	prepared lint types package image-machine image-vm
+	prepared lint types package image-machine image-vm image-docker
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,7 +38,7 @@ test: ## everything: linters, types, unit tests, booted machines
 	$(PY) -m pytest -p no:randomly --hypothesis-profile=same $(ARGS)
 
 # What the tests would otherwise make one after the other, in the middle of which they run.
-prepared: lint types native clients package image-machine image-vm
+prepared: lint types native clients package image-machine image-vm image-docker
 
 lint: $(READY)
 	$(VENV)/bin/ruff check $(wildcard $(SOURCES))
@@ -51,7 +51,7 @@ types: $(READY)
 package: $(READY)
 	@test "$$(id -u)" -ne 0 || $(PY) packaging/build-deb >/dev/null
 
-image-machine image-vm: image-%:
+image-machine image-vm image-docker: image-%:
 	@test "$$(id -u)" -ne 0 || "$(PYTHON)" packaging/rootfs.py $* >/dev/null
 
 # The MCP clients that are written in TypeScript, by their lock file, and without their scripts.

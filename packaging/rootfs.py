@@ -4,6 +4,7 @@
     packaging/rootfs.py build      chroot with debhelper, lintian and pip
     packaging/rootfs.py machine    what the test machines boot; apt can install the package offline
     packaging/rootfs.py vm         the same with a kernel, as a directory to make a disk image of
+    packaging/rootfs.py docker     Debian's docker, extracted only: a layer to put below a machine's
 
 Prints the directory. Its name carries a digest of everything that defines it, so that a changed
 list makes a new file system and an unchanged one is taken as it is. Needs root, mmdebstrap and the
@@ -38,19 +39,25 @@ BUILD_PACKAGES = """
     build-essential debhelper dh-python lintian python3 python3-docutils python3-pip
     python3-setuptools
 """.split()
+DOCKER_PACKAGES = "busybox-static docker-cli docker-compose docker.io".split()
 VM_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "lz4"]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One file system: the packages in it and the shell hooks run on it, "$1" being its root."""
+    """One file system: the packages in it and the shell hooks run on it, "$1" being its root.
+
+    `extracted` packages, and what they depend on, are not configured: their /usr, nothing else.
+    """
 
     packages: tuple[str, ...]
     hooks: tuple[str, ...]
     keep_docs: bool = False
+    extracted: bool = False
 
     def key(self) -> str:
         text = repr((SUITE, sorted(self.packages), self.hooks, self.keep_docs))
+        text += " extracted" * self.extracted
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -84,6 +91,8 @@ ANONYMOUS = (
 def definition(name: str) -> Definition:
     if name == "build":
         return Definition(tuple(BUILD_PACKAGES), (), keep_docs=True)
+    if name == "docker":
+        return Definition(tuple(DOCKER_PACKAGES), (), extracted=True)
     # Downloaded, not installed: `apt install ./relay-shell_*.deb` then resolves and installs the
     # package's own dependencies, with neither a network nor a repository.
     download = (
@@ -94,7 +103,7 @@ def definition(name: str) -> Definition:
         return Definition(tuple(MACHINE_PACKAGES), (download, *ANONYMOUS))
     if name == "vm":
         return Definition((*MACHINE_PACKAGES, *VM_PACKAGES), (download, *ANONYMOUS, *vm_hooks()))
-    raise SystemExit(f"no file system named {name!r}: build, machine or vm")
+    raise SystemExit(f"no file system named {name!r}: build, machine, vm or docker")
 
 
 def vm_hooks() -> tuple[str, ...]:
@@ -137,13 +146,14 @@ def make(name: str) -> Path:
             "--quiet",
             "--mode=root",
             "--format=directory",
-            "--variant=minbase",
-            "--skip=cleanup/apt,cleanup/reproducible",
+            f"--variant={'extract' if wanted.extracted else 'minbase'}",
             f"--include={','.join(wanted.packages)}",
             '--aptopt=Acquire::Languages "none"',
             "--aptopt=APT::Install-Recommends false",
             '--aptopt=Acquire::Retries "5"',
         ]
+        if not wanted.extracted:
+            argv.append("--skip=cleanup/apt,cleanup/reproducible")
         if not wanted.keep_docs:
             argv.append("--dpkgopt=path-exclude=/usr/share/locale/*")
         argv += [f"--customize-hook={hook}" for hook in wanted.hooks]
@@ -151,6 +161,12 @@ def make(name: str) -> Path:
         if mirror := os.environ.get("RELAY_SHELL_TEST_MIRROR"):
             argv.append(mirror)
         bootstrap(argv, unfinished)
+        if wanted.extracted:
+            for part in unfinished.iterdir():
+                if part.is_symlink() or not part.is_dir():
+                    part.unlink()
+                elif part.name != "usr":
+                    shutil.rmtree(part)
         unfinished.rename(root)
         for old in CACHE.glob(f"{SUITE}-{name}-*"):
             if old != root and not in_use(old):

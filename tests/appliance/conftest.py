@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,11 @@ def boot(host: None) -> Iterator[Callable[..., Machine]]:
     """Boots machines that end with the test; their journals are checked then."""
     machines: list[Machine] = []
 
-    def start(*, installed: bool = True, **options: object) -> Machine:
+    def start(
+        *, installed: bool = True, below: tuple[Path, ...] = (), **options: object
+    ) -> Machine:
         layers = package.installed() if installed else (rootfs("machine"),)
-        machine = Machine(layers, **options)  # type: ignore[arg-type]
+        machine = Machine((*layers, *below), **options)  # type: ignore[arg-type]
         machines.append(machine)
         machine.boot()
         return machine
@@ -78,7 +81,11 @@ def appliance(boot: Callable[..., Machine]) -> Machine:
     The user `agent` is in relay-shell-access, `olga` in relay-shell-operators, and
     `outsider` in neither.
     """
-    machine = boot()
+    return ready(boot())
+
+
+def ready(machine: Machine) -> Machine:
+    """The machine, with the users of `appliance` and its socket enabled."""
     machine.add_user("agent", "relay-shell-access")
     machine.add_user("olga", "relay-shell-operators")
     machine.add_user("outsider")

@@ -87,6 +87,16 @@ from relay_shell.wire.errors import RelayError
         "docker network inspect bridge",
         "docker system df -v",
         "docker info",
+        "docker --help",
+        "docker top web -eo pid,cmd",
+        "docker container top web aux",
+        "docker history --human=false --no-trunc=true web",
+        "docker config inspect --pretty web",
+        "docker plugin ls",
+        "docker compose ls -a --format json",
+        "docker compose version --short",
+        "docker compose -p web ps -a --services",
+        "docker compose --project-name web-1 logs -t --tail 5 db",
     ],
 )
 def test_question_is_admitted(command: str) -> None:
@@ -229,6 +239,23 @@ def test_question_is_admitted(command: str) -> None:
         "docker ps --host=tcp://192.0.2.1",
         "docker ps -H tcp://192.0.2.1",
         "docker compose ps",
+        "docker compose -f /tmp/compose.yaml ps",
+        "docker compose -p web -f /tmp/compose.yaml ps",
+        "docker compose -p web exec db id",
+        "docker compose -p web config",
+        "docker compose -p -f ps",
+        "docker compose -p",
+        "docker compose --project-directory /tmp ps",
+        "docker compose",
+        "docker --version exec web id",
+        "docker -v exec web id",
+        "docker --help exec web id",
+        "docker -v run -v /:/host image sh",
+        "docker help exec",
+        "docker top --host=x web",
+        "docker container",
+        "docker plugin install x",
+        "docker secret create x y",
         "docker buildx ls",
         "docker image rm web",
         "docker image prune",
@@ -239,7 +266,9 @@ def test_question_is_admitted(command: str) -> None:
         "docker context use x",
         "docker login",
         "docker ps -n",
+        "docker ps --all=maybe",
         "podman ps",
+        "podman --version",
         "bash -c id",
     ],
 )
@@ -250,7 +279,11 @@ def test_anything_else_is_refused(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [[], [""], ["systemctl", "x" * MAX_LENGTH], ["systemctl", ""] * 999]
+    "argv",
+    [
+        *([], [""], ["systemctl", "x" * MAX_LENGTH], ["systemctl", ""] * 999),
+        ["docker", "", "exec", "web", "id"],
+    ],
 )
 def test_odd_vectors(argv: list[str]) -> None:
     """No program, an empty one, too much."""
@@ -276,3 +309,20 @@ def test_the_program_in_between_knows_what_it_may_leave_to_a_confined_one() -> N
     )
     literals = {node.value for node in ast.walk(assigned) if isinstance(node, ast.Constant)}
     assert literals == set(HOST)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("docker exec web id", r"docker exec is not a question \(.*\bps\b.* are\)"),
+        ("docker network rm x", r"docker network rm is not a question \(inspect, list, ls are\)"),
+        ("docker -H tcp://192.0.2.1 ps", "docker -H in front of a verb"),
+        ("docker compose -p \u00dc ps", "'\u00dc' is no project's name"),
+        ("docker compose up", "`ls` and `-p PROJECT` with images, logs, ps, top are"),
+        ("podman ps -a", "systemctl list-units 'libpod-\\*'"),
+    ],
+)
+def test_refusal_says_what_may_be_asked(command: str, said: str) -> None:
+    """Of docker and podman, whose verbs differ from what comes to mind."""
+    with pytest.raises(RelayError, match=said):
+        admit(command.split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,8 @@ def test_change_is_refused_with_the_reason(names: Path) -> None:
 
 def test_other_programs_are_refused(names: Path) -> None:
     """A name outside the table has no desk even if somebody links it."""
-    assert ask(names, "podman ps").returncode == 77
+    (names / "machinectl").symlink_to(SHIM)
+    assert ask(names, "machinectl list").returncode == 77
 
 
 def test_without_a_desk(names: Path) -> None:
@@ -174,3 +176,47 @@ def test_a_name_whose_program_is_not_there_is_not_offered(
     assert querydesk.directories() == [str(always)]
     (there / "docker").touch(0o755)
     assert querydesk.directories() == [str(always), str(optional)]
+    (there / "docker").write_text("#!/bin/sh\nexec podman $*\n")
+    assert querydesk.directories() == [str(always)], "that is another program"
+
+
+def test_a_script_in_dockers_place_is_not_asked(names: Path) -> None:
+    """It would run with the worker's rights, whatever it is."""
+    program = names.parent / "real" / "docker"
+    program.write_text("#!/bin/sh\necho outside $*\n")
+    program.chmod(0o755)
+    (names / "docker").symlink_to(SHIM)
+    done = ask(names, "docker ps")
+    assert (done.returncode, done.stdout) == (77, "")
+    assert "docker itself is not here" in done.stderr
+
+
+def test_no_other_daemon_is_asked_than_the_hosts(names: Path) -> None:
+    """What the environment asks for is not silently answered by another."""
+    (names / "docker").symlink_to(SHIM)
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        done = ask(names, f"{variable}=x docker ps")
+        assert (done.returncode, done.stdout) == (77, "")
+        assert f"unset {variable}" in done.stderr
+
+
+def test_podman_says_what_to_ask_instead(names: Path) -> None:
+    """It cannot be asked; what only tells of itself, it says by itself."""
+    inside = names.parent / "inside"
+    inside.mkdir()
+    (inside / "podman").write_text("#!/bin/sh\necho inside $*\n")
+    (inside / "podman").chmod(0o755)
+    path = f"PATH={names}:{inside}:$PATH"
+    for script in ("podman ps", "podman run --rm image id"):
+        done = ask(names, f"{path}; {script}")
+        assert (done.returncode, done.stdout) == (77, "")
+        assert "list-units 'libpod-*'" in done.stderr
+    assert ask(names, f"{path}; podman --version").stdout == "inside --version\n"
+
+
+def test_a_socket_that_may_be_opened_needs_no_advice(tmp_path: Path) -> None:
+    """Nor one that is not there: the program says so itself."""
+    assert querydesk.unreachable(str(tmp_path / "none")) == ""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "own"))
+        assert querydesk.unreachable(str(tmp_path / "own")) == ""

@@ -13,13 +13,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..wire.errors import RelayError
+from . import dockerqueries
 from .hostqueries import HOST
 from .question import Query, words
-
-
-def _pairs(group: str, verbs: str) -> frozenset[str]:
-    return frozenset(f"{group} {verb}" for verb in verbs.split())
-
 
 _QUIET = ("--no-pager",)
 
@@ -98,39 +94,16 @@ QUERIES: dict[str, Query] = {
         frozenset(),
         _QUIET,
     ),
-    # docker(1) takes options before its verb that say which daemon is asked, and some whose value
-    # could be the word that looks like the verb; hence `first`. Not compose, buildx and other
-    # plugins, which are programs of their own; and not the configuration of the worker's account,
-    # which may name another daemon.
-    "docker": Query(
-        frozenset(
-            words("ps images info version top port diff history logs inspect stats events")
-            | words("--version -v")
-            | _pairs("container", "ls list ps inspect logs stats top port diff")
-            | _pairs("image", "ls list inspect history")
-            | _pairs("network", "ls list inspect")
-            | _pairs("volume", "ls list inspect")
-            | _pairs("system", "df info events")
-            | _pairs("node", "ls list ps inspect")
-            | _pairs("service", "ls list ps logs inspect")
-            | _pairs("stack", "ls list ps services")
-        )
-        | {""},
-        words(
-            """-a --all -q --quiet -s --size -l --latest -t --timestamps -v --verbose --details
-            --digests --follow --no-trunc --no-stream --no-resolve --no-task-ids --pretty --raw
-            --tree --help"""
-        ),
-        words("--filter --format -n --last --tail --since --until --type --platform"),
-        ("--config", "/usr/lib/relay-shell/query"),
-        optional=words("-f"),
-        first=True,
-    ),
+    "docker": dockerqueries.DOCKER,
+    "podman": dockerqueries.PODMAN,
     **HOST,
 }
 
 _NAMES_ONLY = {("resolvectl", "dns"): 1, ("resolvectl", "domain"): 1}
 """Verbs that show with this many operands and change something with more."""
+
+_BOOLEAN = ("true", "false")
+"""Values that docker(1)'s flags may be given: --no-trunc=true."""
 
 MAX_WORDS = 256
 MAX_LENGTH = 16_384
@@ -148,6 +121,8 @@ def admit(argv: Sequence[str]) -> list[str]:
     query = QUERIES.get(argv[0]) if argv else None
     if query is None:
         raise RelayError("Denied", reason="not a program that answers questions here")
+    if query.never:
+        raise RelayError("Denied", reason=query.never)
     if len(argv) > MAX_WORDS or sum(map(len, argv)) > MAX_LENGTH:
         raise RelayError("Denied", reason="the question is too long")
     if query.first:
@@ -180,22 +155,15 @@ def admit(argv: Sequence[str]) -> list[str]:
 
 
 def _by_first(query: Query, argv: Sequence[str]) -> list[str]:
-    verb, length = "", 0
-    for length in (1, 2):
-        verb = " ".join(argv[1 : 1 + length])
-        if query.verbs is not None and verb in query.verbs:
-            break
-    else:
-        asked = next((word for word in argv[1:] if not word.startswith("-")), "")
-        raise RelayError("Denied", reason=f"{argv[0]} {asked} is not a question")
+    length = dockerqueries.verb(query, argv)
     rest = iter(argv[1 + length :])
     for word in rest:
-        if word == "--":
-            break
-        if word.startswith("--"):
+        if word.startswith("--") and word != "--":
             _long(argv[0], query, word, rest)
-        elif word.startswith("-") and word != "-":
+        elif word.startswith("-") and word not in ("-", "--"):
             _short(argv[0], query, word, rest)
+        elif word == "--" or " ".join(argv[1 : 1 + length]) in dockerqueries.PS:
+            break
     return [argv[0], *query.always, *argv[1:]]
 
 
@@ -204,7 +172,7 @@ def _long(program: str, query: Query, word: str, rest: Iterator[str]) -> str:
     name, equals, value = word.partition("=")
     if name in query.values:
         _value(program, query, name, value if equals else next(rest, None))
-    elif equals or name not in query.flags:
+    elif name not in query.flags or (equals and not (query.first and value in _BOOLEAN)):
         # getopt_long(3) takes any unambiguous prefix; only full names are in the tables.
         raise RelayError("Denied", reason=f"{program} {name} is not for questions")
     return name

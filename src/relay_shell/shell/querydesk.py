@@ -10,8 +10,12 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import grp
 import os
+import pwd
+import shutil
 import socket
+import stat
 
 from ..wire.errors import RelayError
 from . import children
@@ -20,7 +24,7 @@ from .queries import MAX_LENGTH, QUERIES, admit
 from .spawn import spawn
 
 HOME = "/usr/lib/relay-shell/query"
-DIRECTORIES = {HOME: "", **{f"{HOME}-{name}": name for name in (*OPTIONAL, "docker")}}
+DIRECTORIES = {HOME: "", **{f"{HOME}-{name}": name for name in (*OPTIONAL, "docker", "podman")}}
 """Where the package installs the names in `QUERIES`, each a link to relay-shell-query; and which
 program must be there for the directory to be used: an agent that looks for docker must not find it
 where it is not."""
@@ -41,12 +45,10 @@ _ENVIRONMENT = {
 
 def directories() -> list[str]:
     """The directories to put in front of an enforced command's PATH, of those installed."""
-    searched = _ENVIRONMENT["PATH"].split(":")
     return [
         path
         for path, program in DIRECTORIES.items()
-        if os.path.isdir(path)
-        and (not program or any(os.access(f"{there}/{program}", os.X_OK) for there in searched))
+        if os.path.isdir(path) and (not program or _installed(program))
     ]
 
 
@@ -60,7 +62,7 @@ class QueryDesk:
     def __init__(self, cgroup: int | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._cgroup = cgroup
-        self._running: dict[int, tuple[int, int]] = {}
+        self._running: dict[int, tuple[int, int, str]] = {}
         self._socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -72,7 +74,7 @@ class QueryDesk:
         self._socket.close()
         self.theirs.close()
         os.close(self._null)
-        for pid, (pidfd, reply) in self._running.items():
+        for pid, (pidfd, reply, _) in self._running.items():
             self._loop.remove_reader(pidfd)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
@@ -104,6 +106,9 @@ class QueryDesk:
     def _answer(self, packet: bytes, stdout: int, stderr: int, reply: int) -> None:
         try:
             argv = admit([os.fsdecode(word) for word in packet.split(b"\0")])
+            daemon = QUERIES[argv[0]].daemon
+            if daemon and not _installed(argv[0]):
+                raise RelayError("Denied", reason=f"{argv[0]} itself is not here")
             if len(self._running) >= AT_ONCE:
                 raise RelayError("Busy", reason=f"{AT_ONCE} questions are being answered")
             pid = spawn(
@@ -120,22 +125,59 @@ class QueryDesk:
             return
         children.hold(pid)
         pidfd = os.pidfd_open(pid)
-        self._running[pid] = (pidfd, os.dup(reply))
+        self._running[pid] = (pidfd, os.dup(reply), daemon)
         self._loop.add_reader(pidfd, self._ended, pid)
 
     def _ended(self, pid: int) -> None:
-        pidfd, reply = self._running.pop(pid)
+        pidfd, reply, daemon = self._running.pop(pid)
         self._loop.remove_reader(pidfd)
         os.close(pidfd)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         children.release(pid)
-        _tell(reply, status if status >= 0 else 128 - status)
+        hint = unreachable(daemon) if status and daemon else ""
+        _tell(reply, status if status >= 0 else 128 - status, hint)
         os.close(reply)
+
+
+def _installed(program: str) -> bool:
+    """Whether the program is there; one that asks a daemon, itself, not a script in its name that
+    does something else with the worker's rights (podman-docker's docker runs podman)."""
+    path = shutil.which(program, path=_ENVIRONMENT["PATH"])
+    if path is None or not QUERIES[program].daemon:
+        return path is not None
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) != b"#!"
+    except OSError:
+        # It may be run and not be read.
+        return True
 
 
 def names() -> tuple[str, ...]:
     """The programs that have a desk: what the package links into `DIRECTORIES`."""
     return tuple(QUERIES)
+
+
+def unreachable(path: str) -> str:
+    """What is to be done where a daemon's socket is there but not the worker's to open; or ""."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return ""
+    if os.access(path, os.W_OK):
+        return ""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(facts.st_gid).gr_name
+    except KeyError:
+        user, group = str(os.geteuid()), str(facts.st_gid)
+    hint = f"the account {user} may not open {path}"
+    if facts.st_gid and facts.st_mode & stat.S_IWGRP:
+        hint += (
+            f"; where every agent's mode is readonly, an operator can let it ask, by"
+            f" SupplementaryGroups={group} in a drop-in of relay-shell-worker@.service (to a"
+            f" command that is not enforced this group gives all of the host)"
+        )
+    return hint
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

@@ -19,6 +19,8 @@ class Query(NamedTuple):
         needs: options of which one must be given, where the program would do other things without.
         located: options whose value is a path; to the worker a relative one means another file.
         words: what words must look like (a pattern for all of a word), None for anything.
+        daemon: path of the socket that the program asks at.
+        never: why the program cannot be asked at all, and what to ask instead.
     """
 
     verbs: frozenset[str] | None
@@ -30,6 +32,8 @@ class Query(NamedTuple):
     needs: frozenset[str] = frozenset()
     located: frozenset[str] = frozenset()
     words: str | None = None
+    daemon: str = ""
+    never: str = ""
 
 
 def words(text: str) -> frozenset[str]:
