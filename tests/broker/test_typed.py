@@ -125,6 +125,36 @@ def test_a_look_that_is_out_of_date_is_seen() -> None:
     assert typed.stands(typed.look("w", "shell_exec", {"command": "ls"}))
 
 
+def test_a_look_at_a_session_that_was_entered_anew_is_out_of_date() -> None:
+    typed = Typed()
+    typed.begin(look(typed, "ls\n"), "k-a")
+    slow = look(typed, "down\n")
+    typed.end("k-a", typed=True)
+    assert len(typed) == 0
+    # As many changes as before, but what waits now is another message.
+    typed.begin(look(typed, "shut"), "k-b")
+    assert not typed.stands(slow)
+
+
+def test_a_look_in_a_thread_sees_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = Typed()
+    typed.begin(look(typed, "shut"), "k-a")
+    with_ = module._with
+
+    def meanwhile(*args: Any) -> Any:
+        # The loop goes on while the thread looks: a message that was under way has been typed.
+        found = with_(*args)
+        typed.end("k-a", typed=True)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_with", meanwhile)
+        found = look(typed, "down\n")
+    assert {"shutdown\n", "down\n"} <= set(found.args["lines"])
+    assert not typed.stands(found)
+    assert send(typed, "down\n") == ["shutdown\n"]
+
+
 def test_too_many_at_once_are_refused() -> None:
     typed = Typed()
     for n in range(module.AT_ONCE):

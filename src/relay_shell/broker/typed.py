@@ -10,7 +10,9 @@ kept: what waits there, and which messages are still to be typed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..policy.keystrokes import Line, characters, press
@@ -42,16 +44,14 @@ _EMPTY = frozenset((_State(Line(), frozenset()),))
 _UNKNOWN = frozenset((_State(Line("", True), frozenset()),))
 
 
-class _Session:
-    """One session's input."""
+class _Session(NamedTuple):
+    """One session's input, replaced as a whole: a thread that looks sees one moment of it."""
 
-    __slots__ = ("live", "states", "version")
-
-    def __init__(self, states: frozenset[_State] = _EMPTY) -> None:
-        self.states = states
-        self.live: dict[str, str] = {}
-        """Text of the calls under way."""
-        self.version = 0
+    states: frozenset[_State] = _EMPTY
+    live: Mapping[str, str] = MappingProxyType({})
+    """Text of the calls under way."""
+    version: int = 0
+    """Of each change another, also of a session that is entered anew; 0 for none yet."""
 
     @property
     def size(self) -> int:
@@ -77,6 +77,7 @@ class Typed:
     def __init__(self) -> None:
         self._workers: dict[str, dict[str, _Session]] = {}
         self._calls: dict[str, tuple[str, str]] = {}
+        self._versions = itertools.count(1)
         self._former: dict[str, set[str]] = {}
         """Workers whose sessions a former broker knew, and the sessions known since."""
 
@@ -99,7 +100,6 @@ class Typed:
         if session is None:
             session = self._fresh(worker, handle)
         self._check_room(session, handle)
-        version = session.version
         lines: set[Line] = set()
         states = _close(_with(session.states, ""), {**session.live, "": typed}, lines)
         own = ("program", "pending", "lines", "edited")
@@ -108,7 +108,7 @@ class Typed:
             "lines": sorted({line.text for line in lines if line.text}),
             "edited": any(line.unknown for line in lines),
         }
-        return Look(judged, (worker, handle), version, typed, states)
+        return Look(judged, (worker, handle), session.version, typed, states)
 
     def waiting(self, worker: str, tool: str, args: Mapping[str, Any]) -> int:
         """Characters that wait in the session that a call types into."""
@@ -152,10 +152,8 @@ class Typed:
             if not sessions:
                 del self._workers[worker]
             raise RelayError("Busy", reason="too much unfinished input; enter or abandon some")
-        session.states = states
-        session.live[call] = look.typed
-        session.version += 1
-        sessions[handle] = session
+        live = {**session.live, call: look.typed}
+        sessions[handle] = _Session(states, live, next(self._versions))
         known = self._former.get(worker)
         if known is not None and len(known) < SESSIONS:
             known.add(handle)
@@ -180,8 +178,6 @@ class Typed:
         session = self._workers.get(place[0], {}).get(place[1]) if place else None
         if place is None or session is None:
             return
-        del session.live[call]
-        session.version += 1
         if typed:
             left = {state for state in session.states if call not in state.coming}
         elif typed is not None:
@@ -196,12 +192,15 @@ class Typed:
                 _State(Line(state.line.text, True), state.coming - {call})
                 for state in session.states
             }
-        session.states = _bounded(left)
-        if not session.live and session.states == _EMPTY:
-            sessions = self._workers[place[0]]
-            del sessions[place[1]]
-            if not sessions:
-                del self._workers[place[0]]
+        live = {each: text for each, text in session.live.items() if each != call}
+        now = _Session(_bounded(left), live, next(self._versions))
+        sessions = self._workers[place[0]]
+        if live or now.states != _EMPTY:
+            sessions[place[1]] = now
+            return
+        del sessions[place[1]]
+        if not sessions:
+            del self._workers[place[0]]
 
     def gone(self, worker: str) -> None:
         """A worker ended, and its sessions with it."""
