@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from broker.office import Office, Peer, story, until
 from relay_shell.broker import front_desk
 from relay_shell.broker.floods import BURST
+from relay_shell.broker.principals import Principal, principal_of
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.messages import VERSION
 
@@ -113,6 +115,36 @@ def test_what_a_client_calls_itself_is_recorded_as_a_claim(tmp_path: Path) -> No
         assert office.records("intent")[0]["client"] == "Claude 2.1"
         front.link.notify("client", body | {"conn": "c-000000000000"})
         await worker.end("k-1")
+
+    story(tmp_path, tell)
+
+
+def test_a_front_that_goes_while_a_client_is_named_leaves_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(uid: int) -> Principal:
+        asked.set()
+        assert go_on.wait(60)
+        return principal_of(uid)
+
+    monkeypatch.setattr(front_desk, "principal_of", slow)
+
+    async def tell(office: Office) -> None:
+        front = await office.front()
+        (link,) = office.broker.listeners.of("front")
+        accepted = office.client()
+        asking = asyncio.create_task(
+            front.refused("connect", {"transport": "unix"}, (accepted.fileno(),))
+        )
+        assert await asyncio.to_thread(asked.wait, 60)
+        front.link.close("it was killed")
+        await asking
+        await until(lambda: link.closed)
+        go_on.set()
+        await until(lambda: not link._tasks)
+        assert not len(office.broker.state.connections) and not office.records("connect")
 
     story(tmp_path, tell)
 

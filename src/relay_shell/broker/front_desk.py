@@ -69,6 +69,9 @@ class FrontDesk:
         principal = await asyncio.to_thread(principal_of, peer.uid)
         groups = await asyncio.to_thread(account_groups, principal.user, peer)
         posture = await asyncio.to_thread(state.accounts.posture)
+        if link.closed:
+            # `lost` has been told already, and nothing would take the connection out again.
+            raise RelayError("Cancelled", reason="the front is gone")
         wanted = body.get("conn", "")
         known = state.connections.find(wanted) if wanted else None
         if known is not None:
