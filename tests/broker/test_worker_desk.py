@@ -16,6 +16,7 @@ import pytest
 from broker.office import Office, Peer, Worker, story, until
 from relay_shell.broker import worker_desk
 from relay_shell.broker.floods import BURST
+from relay_shell.broker.preparation import Preparation, Prepared
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.messages import VERSION
 
@@ -156,6 +157,39 @@ def test_a_verdict_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
             ("intent", None),
             ("outcome", "ok"),
         ]
+
+    story(tmp_path, tell)
+
+
+def test_what_a_returned_worker_asks_again_is_not_admitted_on_its_former_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[asyncio.Event] = []
+    prepare = Preparation.prepare
+
+    async def slow(self: Preparation, *args: Any) -> Prepared:
+        held.append(asyncio.Event())
+        await held[-1].wait()
+        return await prepare(self, *args)
+
+    monkeypatch.setattr(Preparation, "prepare", slow)
+
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        first = asyncio.create_task(worker.begin_refused("k-1"))
+        await until(lambda: len(held) == 1)
+        (link,) = office.broker.listeners.of("worker")
+        again = await office.returned(worker, calls=[])
+        second = asyncio.create_task(again.begin("k-1"))
+        await until(lambda: len(held) == 2)
+        held[0].set()
+        await until(lambda: not link._tasks)
+        held[1].set()
+        assert "link" in await first
+        assert (await second)["decision"] == "allow"
+        assert len(office.records("intent")) == len(office.broker.state.calls) == 1
+        await again.end("k-1")
+        assert not len(office.broker.state.calls)
 
     story(tmp_path, tell)
 

@@ -62,6 +62,7 @@ class Admission:
         """
         state = self._state
         call_id, tool = body["call"], body["tool"]
+        link = worker.link
         identity = self._identity(worker, body)
         self._begun_again(worker, call_id)
         used = call_id in state.calls or self._outcomes.known(worker.id, call_id)
@@ -76,7 +77,8 @@ class Admission:
             if replay is not None:
                 return replay
             prepared = await self._preparation.prepare(worker, body)
-            if worker.link is None:
+            if worker.link is not link or link is None:
+                # One that has returned meanwhile asks again, and would never hear of this.
                 raise RelayError("Cancelled", reason="the worker is gone")
         except RelayError as error:
             state.floods.record(
