@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from broker.office import Office, Worker, story, until
 from relay_shell.broker.judge import Judge, redactor
-from relay_shell.observer import btf
+from relay_shell.observer import btf, collect
 from relay_shell.observer.kernel import Kernel
 from relay_shell.observer.service import Observer
 
 from .conftest import UNIT, Slice
 
 Observe = Callable[..., Kernel]
+
+
+@pytest.fixture(autouse=True)
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call executes is told at its end or the observer's, however slow the host is."""
+    monkeypatch.setattr(collect, "HOLD", 3600.0)
 
 
 @contextlib.asynccontextmanager
@@ -84,6 +92,47 @@ def test_it_waits_for_a_broker_that_restarts_and_keeps_what_it_saw(
             assert len(office.records("observer", what="on")) == 2
 
     story(tmp_path, tell)
+
+
+def test_it_ends_with_all_told_though_a_batch_was_on_its_way(
+    tmp_path: Path, slice_: Slice, observe: Observe
+) -> None:
+    observe()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    async def tell(office: Office) -> None:
+        await work(office)
+        asked, go_on = asyncio.Event(), asyncio.Event()
+        observed = office.broker._observer.observed
+
+        async def slow(*args: Any) -> Any:
+            asked.set()
+            await go_on.wait()
+            return await observed(*args)
+
+        office.broker._observer.requests["observed"] = slow
+        async with observing(office, slice_) as observer:
+            await until(lambda: office.broker.state.observation.on, 60)
+            await run(slice_, "call-k-1", "/bin/true first")
+            await asked.wait()
+            group = slice_.group("call-k-2")
+            slice_.start("call-k-2", f"exec /bin/cat {fifo}")
+            await until(lambda: _executions(observer, group) >= 2)
+            observer.stop()
+            go_on.set()
+        with open(fifo, "wb"):
+            pass
+        await asyncio.to_thread(slice_.answer)
+        rows = [row for record in office.records("exec") for row in record["execs"]]
+        assert f"/bin/cat {fifo}" in [row["command"] for row in rows]
+
+    story(tmp_path, tell)
+
+
+def _executions(observer: Observer, group: int) -> int:
+    found = observer._kernel.group(group) if observer._kernel is not None else None
+    return found.execs if found is not None else 0
 
 
 def test_a_reload_switches_it_off_and_on(tmp_path: Path, slice_: Slice, observe: Observe) -> None:

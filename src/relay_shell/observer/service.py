@@ -107,7 +107,16 @@ class Observer:
             reply = await link.request("hello_observer", {"version": VERSION}, timeout=10)
             self._link = link
             self._apply(reply["settings"])
-            while not closed.is_set() and not (self._ended.is_set() and not self._waiting):
+            last = False
+            while not closed.is_set():
+                if self._ended.is_set() and not last:
+                    # Whatever it was about when it was told to end.
+                    last = True
+                    self._drain()
+                    if self._collector is not None:
+                        self._collector.flush()
+                if last and not self._waiting:
+                    break
                 await self._hand_on(link)
         finally:
             self._link = None
@@ -117,10 +126,6 @@ class Observer:
         if not self._waiting:
             self._more.clear()
             await self._more.wait()
-            if self._ended.is_set():
-                self._drain()
-                if self._collector is not None:
-                    self._collector.flush()
             return
         batch = self._waiting[0]
         try:
