@@ -209,10 +209,10 @@ def test_an_empty_file_says_nothing() -> None:
     assert Latest().renew(7, empty=True) == {}
 
 
-def watch(seekable: Callable[[Path], Any], read: list[str]) -> Callable[[Path], Any]:
-    def seen(path: Path) -> Any:
+def watch(seekable: Callable[..., Any], read: list[str]) -> Callable[..., Any]:
+    def seen(path: Path, *held: Any) -> Any:
         read.append(path.name)
-        return seekable(path)
+        return seekable(path, *held)
 
     return seen
 

@@ -73,7 +73,9 @@ def test_backwards_ends_where_time_does(path, monkeypatch) -> None:
 
     opened = []
     seekable = reader.seekable
-    monkeypatch.setattr(reader, "seekable", lambda file: opened.append(file) or seekable(file))
+    monkeypatch.setattr(
+        reader, "seekable", lambda file, held: opened.append(file) or seekable(file, held)
+    )
     assert seqs(path, filters={"since": 4e9}, reverse=True) == []
     assert seqs(path, filters={"since": 4e9, "tier": 77}, reverse=True) == []
     assert opened == [path, path]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .files import DAMAGE, lines, open_file, segments
+from .files import DAMAGE, lines, opened, streams
 from .histories import Entry, Histories
 from .verify import Finding
 
@@ -237,11 +237,11 @@ def compare(
 
 
 def _numbers(path: Path, rotated: bool) -> Iterator[tuple[int, bytes]]:
-    for file in segments(path) if rotated else [path]:
-        with open_file(file) as stream:
-            for line in lines(stream):
-                if place := _PLACE.match(line):
-                    yield int(place[1]), bytes.fromhex(place[2].decode())
+    files, active = opened(path) if rotated else ([path], None)
+    for _, stream in streams(files, path, active):
+        for line in lines(stream):
+            if place := _PLACE.match(line):
+                yield int(place[1]), bytes.fromhex(place[2].decode())
 
 
 def ranges(numbers: Sequence[int]) -> str:

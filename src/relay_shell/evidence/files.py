@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -12,7 +14,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,6 +29,9 @@ _OPENERS: dict[str, Callable[[Path, str], Any]] = {
     ".bz2": bz2.open,
 }
 
+
+LISTINGS = 100
+"""How often the files are listed while the active one is replaced again and again."""
 
 DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """What reading a segment can raise: of the file system, or of a damaged compressed file."""
@@ -84,6 +89,49 @@ def segments(path: Path) -> list[Path]:
     return found
 
 
+def opened(path: Path) -> tuple[list[Path], IO[bytes] | None]:
+    """The files of the record at `path`, and the active one's content, at one moment.
+
+    Between a list of names and the opening of the last a rotation may put another file there, and
+    the one with the records would be in neither.
+
+    Raises:
+        OSError: the directory cannot be listed, or the active file not read.
+    """
+    for _ in range(LISTINGS):
+        try:
+            active = open_file(path)
+        except FileNotFoundError:
+            files = segments(path)
+            if path not in files:
+                return files, None
+            continue
+        try:
+            files = segments(path)
+            if path in files and os.path.samestat(os.fstat(active.fileno()), os.stat(path)):
+                return files, active
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            active.close()
+            raise
+        active.close()
+    raise OSError(errno.EAGAIN, "it is replaced again and again", str(path))
+
+
+def streams(
+    files: Iterable[Path], path: Path, active: IO[bytes] | None
+) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Each of the files with its content, of the active one at `path` what `opened` opened."""
+    with contextlib.nullcontext() if active is None else active:
+        for file in files:
+            if active is not None and file == path:
+                yield file, active
+                continue
+            with open_file(file) as stream:
+                yield file, stream
+
+
 def strays(path: Path) -> list[Path]:
     """Files beside the record at `path` that are named like one of its segments and are not read
     as one: compressed in another way (`.zst`), or set aside (`.bak`).
@@ -107,6 +155,17 @@ def first_number(path: Path) -> int:
             return first_in(file)
     except DAMAGE:
         return 0
+
+
+def number_in(file: IO[bytes]) -> int:
+    """Number of the first record in an open file, as `first_number`; the file is at its start
+    before and after."""
+    try:
+        return first_in(file)
+    except DAMAGE:
+        return 0
+    finally:
+        file.seek(0)
 
 
 def first_in(file: IO[bytes]) -> int:
@@ -163,9 +222,13 @@ def lines_backwards(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         yield 0, rest
 
 
-def seekable(path: Path) -> IO[bytes]:
-    """A segment opened so that it can be read backwards; a compressed one is unpacked first."""
-    file = open_file(path)
+def seekable(path: Path, opened: IO[bytes] | None = None) -> IO[bytes]:
+    """A segment opened so that it can be read backwards; a compressed one is unpacked first.
+
+    Args:
+        opened: its content, if it was opened before; closed with what is returned.
+    """
+    file = opened or open_file(path)
     if plain(path):
         return file
     with file:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .chain import parse
-from .files import DAMAGE, damaged, lines, lines_backwards, open_file, seekable, segments
+from .files import DAMAGE, damaged, lines, lines_backwards, open_file, opened, seekable
 from .latest import checkpoint, passed, time
 from .record import FIELDS, MAX_LINE
 
@@ -85,27 +86,31 @@ def iter_records(
     """
     wanted = Filter(filters)
     active = Path(path)
-    try:
-        files = segments(active) if rotated else [active]
-    except PermissionError:
-        # Who may pass through the directory but not list it still reads the active file.
-        files = [active]
+    files, held = [active], None
+    # Who may pass through the directory but not list it still reads the active file.
+    with contextlib.suppress(PermissionError):
+        if rotated:
+            files, held = opened(active)
     if not files:
         raise FileNotFoundError(2, os.strerror(2), str(active))
-    return _records(files, wanted, reverse)
+    return _records(files, held, wanted, reverse)
 
 
-def _records(files: list[Path], wanted: Filter, reverse: bool) -> Iterator[Record]:
+def _records(
+    files: list[Path], held: IO[bytes] | None, wanted: Filter, reverse: bool
+) -> Iterator[Record]:
+    """Records of the files; `held` is the last one's content, if it is open already."""
     newer = None
-    for file in reversed(files) if reverse else files:
-        if not (reverse and newer and wanted.since and passed(file, newer, wanted.since)):
-            yield from _of_file(file, wanted, reverse)
-        newer = file
+    with contextlib.nullcontext() if held is None else held:
+        for file in reversed(files) if reverse else files:
+            if not (reverse and newer and wanted.since and passed(file, newer, wanted.since)):
+                yield from _of_file(file, held if file == files[-1] else None, wanted, reverse)
+            newer = file
 
 
-def _of_file(file: Path, wanted: Filter, reverse: bool) -> Iterator[Record]:
+def _of_file(file: Path, held: IO[bytes] | None, wanted: Filter, reverse: bool) -> Iterator[Record]:
     since = wanted.since
-    for line in _backwards(file) if reverse else _forwards(file):
+    for line in _backwards(file, held) if reverse else _forwards(file, held):
         if since and "" < time(line) < since:
             # Records before it may be of a later time, if the clock was set; a checkpoint knows.
             if reverse and "" < checkpoint(line) < since:
@@ -117,13 +122,13 @@ def _of_file(file: Path, wanted: Filter, reverse: bool) -> Iterator[Record]:
             yield record
 
 
-def _forwards(path: Path) -> Iterator[bytes]:
-    with _damage(path), open_file(path) as file:
+def _forwards(path: Path, held: IO[bytes] | None) -> Iterator[bytes]:
+    with _damage(path), held or open_file(path) as file:
         yield from lines(file)
 
 
-def _backwards(path: Path) -> Iterator[bytes]:
-    with _damage(path), seekable(path) as file:
+def _backwards(path: Path, held: IO[bytes] | None) -> Iterator[bytes]:
+    with _damage(path), seekable(path, held) as file:
         for _, line in lines_backwards(file):
             yield line
 

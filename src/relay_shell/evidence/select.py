@@ -13,10 +13,10 @@ import bisect
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from .chain import parse
-from .files import first_number, lines, open_file, segments
+from .files import first_number, lines, number_in, opened, streams
 from .reader import Filter, timestamp
 
 MODES = ("whole", "inclusion")
@@ -62,7 +62,7 @@ def choose(path: str | os.PathLike[str], wanted: Mapping[str, Any], mode: str) -
     settings: list[dict[str, Any]] = []
     bounds: list[int] = []
     lowest = last = 0
-    for line, record in _records(segments(Path(path))):
+    for line, record in _records(Path(path), *opened(Path(path))):
         seq = record["seq"]
         lowest, last = lowest or seq, seq
         ts = str(record.get("ts", ""))
@@ -118,15 +118,18 @@ def _shortest(chosen: list[int], checkpoints: list[int], last: int) -> list[Span
 def copy(path: str | os.PathLike[str], spans: list[Span]) -> Iterator[tuple[int, bytes]]:
     """Index of the span and line, with its end, of each record in the spans; what is no record is
     left out."""
-    files = segments(Path(path))
-    firsts = [first_number(file) for file in files]
+    files, active = opened(Path(path))
+    firsts = [
+        first_number(file) if active is None or file != Path(path) else number_in(active)
+        for file in files
+    ]
     needed = [
         file
         for file, first, after in zip(files, firsts, [*firsts[1:], 0], strict=True)
         if first <= spans[-1].last and not 0 < after <= spans[0].first
     ]
     at = 0
-    for line, record in _records(needed):
+    for line, record in _records(Path(path), needed, active):
         seq = record["seq"]
         while at + 1 < len(spans) and seq > spans[at].last:
             at += 1
@@ -134,14 +137,15 @@ def copy(path: str | os.PathLike[str], spans: list[Span]) -> Iterator[tuple[int,
             yield at, line + b"\n"
 
 
-def _records(files: list[Path]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _records(
+    path: Path, files: list[Path], active: IO[bytes] | None
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Line and facts of whatever in the files says that it is a record."""
-    for file in files:
-        with open_file(file) as stream:
-            for line in lines(stream):
-                record = parse(line)
-                if record is not None and type(record.get("seq")) is int:
-                    yield line, record
+    for _, stream in streams(files, path, active):
+        for line in lines(stream):
+            record = parse(line)
+            if record is not None and type(record.get("seq")) is int:
+                yield line, record
 
 
 def normal(wanted: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .chain import link, parse
-from .files import DAMAGE, damaged, first_number, open_file, segments
+from .files import DAMAGE, damaged, first_number, number_in, open_file, opened
 from .moment import now
 from .record import GENESIS, MAX_LINE
 from .siem import ANOMALY
@@ -100,28 +100,44 @@ class Stream:
     # ---- files ---------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        files = segments(self._path)
+        files, active = self._listed()
         if self._skip is not None:
             # The last file that begins no later than what was delivered last.
-            before = [file for file in files if 0 < first_number(file) <= self._skip.seq]
+            before = [(first, file) for first, file in files if 0 < first <= self._skip.seq]
             files = before[-1:] or files
         if files:
-            self._open(files[0])
+            self._open(files[0][1], active)
 
-    def _open(self, path: Path) -> None:
+    def _listed(self) -> tuple[list[tuple[int, Path]], IO[bytes] | None]:
+        """The files with the numbers of their first records, and the active one, open."""
+        files, active = opened(self._path)
+        found = [
+            (first_number(f) if active is None or f != self._path else number_in(active), f)
+            for f in files
+        ]
+        return found, active
+
+    def _open(self, path: Path, active: IO[bytes] | None) -> None:
         self.close()
-        self._file = open_file(path)
-        self._inode = os.stat(path).st_ino
+        if active is not None and path == self._path:
+            self._file = active
+        else:
+            _close(active)
+            self._file = open_file(path)
+        self._inode = os.fstat(self._file.fileno()).st_ino
         self._offset, self._name = 0, path.name
-        self._first = first_number(path)
+        self._first = number_in(self._file)
 
     def _resume(self, place: Place) -> bool:
         """Open the file that holds the record of the place, if it still is where it was."""
-        for path in segments(self._path):
+        files, active = opened(self._path)
+        for path in files:
             if os.stat(path).st_ino != place.inode:
                 continue
-            self._open(path)
+            self._open(path, active)
             assert self._file is not None
+            if self._inode != place.inode:
+                return False
             try:
                 self._file.seek(max(0, place.offset - place.length))
                 found = link(self._file.read(place.length)[:-1])
@@ -129,9 +145,11 @@ class Stream:
                 if not damaged(error):
                     raise
                 return False
-            if found is not None and (found.seq, found.chain) == (place.seq, place.chain):
-                self._offset = place.offset
-                return True
+            if found is None or (found.seq, found.chain) != (place.seq, place.chain):
+                return False
+            self._offset = place.offset
+            return True
+        _close(active)
         return False
 
     def _line(self) -> bytes | None:
@@ -162,9 +180,10 @@ class Stream:
                 return False
         except FileNotFoundError:
             return False
-        later = [(first_number(file), file) for file in segments(self._path)]
-        later = sorted((first, file) for first, file in later if first > (self._first or self._seq))
+        files, active = self._listed()
+        later = sorted((first, file) for first, file in files if first > (self._first or self._seq))
         if not later:
+            _close(active)
             return False
         rest = b""
         if not self._damaged:
@@ -172,9 +191,10 @@ class Stream:
             if rest.endswith(b"\n"):
                 # It came before the first record of the next file.
                 self._file.seek(self._offset)
+                _close(active)
                 return True
         self._foreign += len(rest)
-        self._open(later[0][1])
+        self._open(later[0][1], active)
         return True
 
     # ---- lines ---------------------------------------------------------------------------
@@ -218,6 +238,11 @@ class Stream:
         if seq <= self._seq:
             return "order", f"record {seq} after {self._seq}"
         return "relinked", f"record {seq} does not follow the one before it"
+
+
+def _close(file: IO[bytes] | None) -> None:
+    if file is not None:
+        file.close()
 
 
 def _anomaly(seq: int, what: str, detail: str) -> Item:

@@ -112,7 +112,8 @@ def verify_chain(
     for _ in range(_TRIES):
         before = identities(active) if rotated else []
         report = _verify(active, rotated, keys, jobs)
-        if report.whole or not rotated or identities(active) == before:
+        # What was found whole may be the new file alone.
+        if not rotated or identities(active) == before:
             break
     return report
 
