@@ -8,9 +8,12 @@ in /etc/credstore. Only the broker is given it.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..evidence.keyfile import PUBLIC, create, publish
@@ -28,7 +31,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the public keys; with --create, make a private key first if there is none."""
     public = Path(args.file or setting("paths.audit")).parent / PUBLIC
     try:
-        made = _make(public, renew=args.renew) if args.create or args.renew else ""
+        made = ""
+        if args.create or args.renew:
+            with _alone():
+                made = _make(public, renew=args.renew)
         text = public.read_text()
         from ..evidence.keyfile import load
 
@@ -44,6 +50,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return 0
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process makes a key at a time: the package's installation and relay-shell-key.service may
+    both begin to. Nobody but root may open these directories, and so hold the lock."""
+    with contextlib.ExitStack() as stack:
+        for directory in (ENCRYPTED.parent, PLAIN.parent):
+            with contextlib.suppress(OSError):
+                _directory(directory)
+                fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
 
 
 def _make(public: Path, *, renew: bool) -> str:
@@ -87,7 +107,7 @@ def _keep(pem: bytes) -> str:
 
 
 def _directory(path: Path) -> None:
-    if not path.is_dir():
+    with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
         path.chmod(0o700)
 

@@ -12,13 +12,15 @@ PUBLIC = "evidence.pub"
 """Public keys of a record, beside it: each that ever signed there, one after the other."""
 
 
-def create(path: Path, content: bytes, mode: int) -> None:
-    """Put a file in place whole and durable; one that is there already stays.
+def create(path: Path, content: bytes, mode: int) -> bool:
+    """Put a file in place whole and durable; one that is there already stays. Whether it was put.
 
     Raises:
         OSError: as the file system says.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not by a process id: one was left by a process that was killed, and in containers that share a
+    # directory each has the same.
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -27,8 +29,11 @@ def create(path: Path, content: bytes, mode: int) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(temporary, path)
+        except FileExistsError:
+            return False
+        return True
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -46,8 +51,10 @@ def publish(path: Path, signer: Signer) -> bool:
             return False
     except (FileNotFoundError, KeyFault):
         pass
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o644)
+    # A verifier must not find the file without a key in it.
+    if create(path, signer.public_pem(), 0o644):
+        return True
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchmod(fd, 0o644)
         os.write(fd, signer.public_pem())
