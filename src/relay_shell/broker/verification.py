@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -24,6 +25,7 @@ class Verification:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._keeping = threading.Lock()
         self.last: dict[str, Any] | None = None
         """`at` (seconds since the epoch), `kind` and `detail` of the first failure, empty if the
         record was whole, and `COUNTS`. None if there never was one."""
@@ -47,12 +49,14 @@ class Verification:
         return facts
 
     def keep(self) -> None:
-        """Write it down. Blocks.
+        """Write it down. Blocks; may run in several threads.
 
         Raises:
             OSError: after a restart it would be forgotten.
         """
-        statefile.write(self._path, self.last, durable=True)
+        # The timer's verification and an operator's may end in the same moment.
+        with self._keeping:
+            statefile.write(self._path, self.last, durable=True)
 
 
 def _checked(body: Any) -> dict[str, Any]:
