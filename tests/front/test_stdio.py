@@ -14,13 +14,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import mcp.client.stdio
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from front.peers import BOUND, Raw, gone, initialize, until
-from relay_shell.cli.stdio import Standalone, standalone, state_home
+from relay_shell.cli.stdio import Standalone, open_broker, standalone, state_home
 from relay_shell.config import load
+from relay_shell.evidence.errors import EvidenceError
+from relay_shell.evidence.keyfile import PUBLIC
+from relay_shell.evidence.keyfile import load as load_keys
+from relay_shell.evidence.verify import verify_chain
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -86,7 +91,10 @@ async def client(roles: Standalone) -> Raw:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_official_client(tmp_path: Path, mode: Any) -> None:
+def test_official_client(tmp_path: Path, mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would kill a program that is slow to write its last records on a busy host.
+    monkeypatch.setattr(mcp.client.stdio, "PROCESS_TERMINATION_TIMEOUT", BOUND)
+
     async def scenario() -> None:
         server = StdioServerParameters(
             command=COMMAND[0], args=COMMAND[1:], env=environment(tmp_path)
@@ -182,6 +190,26 @@ def test_two_at_once_write_two_records(tmp_path: Path) -> None:
                 assert "result" in answer
         assert records(tmp_path)[0]["event"] == "start"
         assert records(tmp_path, "audit-2.jsonl")[0]["event"] == "start"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("own", [{"AUDIT": "own.jsonl"}, {"STATE": "own"}])
+def test_two_at_once_do_not_share_a_place_that_was_set(tmp_path: Path, own: dict[str, str]) -> None:
+    (tmp_path / "own").mkdir(0o700)
+    places = {f"RELAY_SHELL_PATHS_{name}": str(tmp_path / path) for name, path in own.items()}
+    settings = load("/nonexistent", places)
+
+    async def scenario() -> None:
+        first = open_broker(settings, tmp_path / "home")
+        with pytest.raises(EvidenceError, match="another process writes this record"):
+            open_broker(settings, tmp_path / "home")
+        await first.close()
+        second = open_broker(settings, tmp_path / "home")
+        await second.close()
+        path = Path(second.state.settings["paths.audit"])
+        keys = load_keys(path.with_name(PUBLIC))
+        assert not [f for f in verify_chain(path, keys=keys).findings if f.fails]
 
     run(scenario())
 

@@ -31,6 +31,9 @@ SLOTS = 64
 """Programs of one user that may run at once, each with a record of its own: a chain has one
 writer, and some clients start a server twice."""
 
+OWN = ("paths.audit", "paths.state")
+"""What two programs must not have in common."""
+
 LAST_WORDS = 8.0
 """Seconds for what runs to be ended at exit."""
 
@@ -126,7 +129,9 @@ def open_broker(settings: Settings, home: Path, rules: AccessRules | None = None
         try:
             return Broker(here, journal=journal, local=True, rules=rules)
         except EvidenceError as error:
-            if error.cause != "locked" or here["paths.state"] == settings["paths.state"]:
+            # A place that was set on purpose is the same in every slot, and the lock of another
+            # slot would not keep a second writer from the record.
+            if error.cause != "locked" or any(here[key] == settings[key] for key in OWN):
                 raise
     raise RelayError("Busy", reason=f"{SLOTS} programs of this user run already")
 
