@@ -191,3 +191,28 @@ def test_without_a_recording_there_is_no_recorder() -> None:
 
     assert asyncio.run(open_recorder(ask, {}, 1)) == (None, "metadata")
     assert asyncio.run(open_recorder(None, {}, 1)) == (None, "off")
+
+
+def test_a_recording_that_nobody_waits_for_any_more_is_closed() -> None:
+    async def run() -> None:
+        broker = Broker()
+        opening, go_on = asyncio.Event(), asyncio.Event()
+
+        async def ask(name: str, body: dict[str, Any]) -> dict[str, Any]:
+            if name != "record_open":
+                return await broker(name, body)
+            opening.set()
+            await go_on.wait()
+            return {"recording": "r-1", "mode": "full"}
+
+        spawning = asyncio.create_task(open_recorder(ask, {"session": "s1.w"}, 1))
+        await opening.wait()
+        spawning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await spawning
+        go_on.set()
+        await until(lambda: broker.closed)
+        assert (broker.closed["recording"], broker.closed["reason"]) == ("r-1", "not started")
+        assert not broker.events
+
+    asyncio.run(run())

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ..wire.errors import RelayError
@@ -333,9 +334,23 @@ async def open_recorder(
     """
     if ask is None:
         return None, "off"
-    reply = await ask("record_open", dict(body))
+    asked = asyncio.ensure_future(ask("record_open", dict(body)))
+    try:
+        # Which does not cancel what it waits for.
+        await asyncio.wait([asked])
+    except asyncio.CancelledError:
+        # The broker begins it all the same, and keeps it open until it is told otherwise.
+        asked.add_done_callback(partial(_unwanted, ask))
+        raise
+    reply = asked.result()
     if not reply["recording"]:
         return None, str(reply["mode"])
     mode = str(reply["mode"])
     typed = mode == "full"
     return Recorder(ask, str(reply["recording"]), typed=typed, wait=wait), mode
+
+
+def _unwanted(ask: Ask, asked: asyncio.Future[dict[str, Any]]) -> None:
+    if not asked.cancelled() and asked.exception() is None and asked.result()["recording"]:
+        ident = str(asked.result()["recording"])
+        Recorder(ask, ident, typed=False, wait=0).finish("not started", None)
