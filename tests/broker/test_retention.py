@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from broker.office import office_in
-from broker.recorded import eventually, recorded
+from broker.recorded import eventually, recorded, told
 from relay_shell.broker import retention
+from relay_shell.broker.recording import Recording
+from relay_shell.broker.recording_desk import RecordingDesk
 from relay_shell.shell import recorder
 from relay_shell.wire.errors import RelayError
 
@@ -47,6 +49,32 @@ def test_open_recordings_have_a_bound_together(
             last = await worker.spawn("echo", "done")
             await eventually(office, "recording", 2)
             assert not path.exists() and last.handle in str(list(tmp_path.glob("recordings/*/*")))
+
+    asyncio.run(run())
+
+
+def test_a_recording_that_is_being_made_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = RecordingDesk._create
+
+    def crowded(self: RecordingDesk, recording: Recording, header: bytes) -> None:
+        create(self, recording, header)
+        # What another session wrote just now has the thread look for room.
+        self._retention._make_room()
+
+    monkeypatch.setattr(RecordingDesk, "_create", crowded)
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(120),
+            office_in(tmp_path, recording__mode="output", recording__total_bytes=1) as office,
+            recorded(office) as worker,
+        ):
+            await worker.spawn("cat")
+            (started,) = await eventually(office, "recording-start")
+            assert Path(started["facts"]["recording"]["path"]).exists()
+            assert not told(office, "recording-removed")
 
     asyncio.run(run())
 

@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
 
 from ..evidence import cast
@@ -147,8 +146,11 @@ class RecordingDesk:
             started,
             RecordingFile(path, self._limits()),
         )
-        await self._do(self._create, recording, header)
-        self._open[recording.id] = recording
+        try:
+            await self._do(self._create, recording, header)
+            self._open[recording.id] = recording
+        finally:
+            self._retention.begun(path)
         self.trouble = ""
         if state.workers.find(worker.id) is not worker:
             self.gone(worker.id, "the worker ended")
@@ -159,7 +161,7 @@ class RecordingDesk:
         return recording
 
     def _create(self, recording: Recording, header: bytes) -> None:
-        self._retention.begins()
+        self._retention.begins(recording.path)
         recording.file.create(header)
         try:
             statefile.write(self._kept(recording.id), recording.stored(), durable=False)
@@ -378,8 +380,7 @@ class RecordingDesk:
         return recording if recording is not None and recording.worker == worker.id else None
 
     async def _do(self, work: Callable[..., T], *args: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(work, *args))
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(work)

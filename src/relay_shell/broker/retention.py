@@ -46,6 +46,8 @@ class Retention:
         self._root = root
         self._open_paths = open_paths
         self._run = run
+        self._beginning: set[str] = set()
+        """Recordings that are being made, and not among the open ones yet."""
         self._scanned = 0.0
         self._written = 0
         self._over = 0
@@ -57,13 +59,19 @@ class Retention:
         """Look no more."""
         self._timer.cancel()
 
-    def begins(self) -> None:
-        """In the thread: make room for a recording, unless that was done a moment ago.
+    def begins(self, path: str) -> None:
+        """In the thread: make room for a recording, unless that was done a moment ago. It stays
+        until `begun`.
 
         Raises:
             Full: there is none.
         """
+        self._beginning.add(path)
         self._look_after(SCAN)
+
+    def begun(self, path: str) -> None:
+        """A recording is among the open ones now, or was not made."""
+        self._beginning.discard(path)
 
     def wrote(self, octets: int) -> None:
         """In the thread: so much was written to open recordings."""
@@ -100,7 +108,7 @@ class Retention:
             return
         gone = recordings.surplus(
             rows,
-            self._open_paths(),
+            [*self._open_paths(), *self._beginning],
             time.time(),
             settings["recording.days"],
             total,
