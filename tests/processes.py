@@ -6,6 +6,12 @@ import contextlib
 import os
 
 
+def mark(number: int) -> str:
+    """A number that another run of the tests on this host does not have: seconds of a sleep(1)
+    that is looked for. None begins with another."""
+    return f"{number}{os.getpid():07}"
+
+
 def processes_with(text: str) -> list[int]:
     """Pids of other living processes whose command line contains a text."""
     found = []

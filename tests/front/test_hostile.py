@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from front.peers import META, house, until
+from front.peers import BOUND, META, house, until
 from relay_shell.front import channel, lines, session
 
 
@@ -196,7 +196,7 @@ def test_client_that_never_reads_is_dropped(tmp_path: Path) -> None:
             ).encode()
             before = resident()
             dropped = False
-            deadline = asyncio.get_running_loop().time() + 20
+            deadline = asyncio.get_running_loop().time() + BOUND
             while not dropped:
                 assert asyncio.get_running_loop().time() < deadline
                 try:
@@ -394,7 +394,7 @@ def test_descriptors_run_out(tmp_path: Path) -> None:
             reader, writer = await asyncio.open_connection(sock=sock)
             frame = {"jsonrpc": "2.0", "id": 1, "method": "server/discover"}
             writer.write(json.dumps({**frame, "params": {"_meta": META}}).encode() + b"\n")
-            answer = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            answer = json.loads(await asyncio.wait_for(reader.readline(), BOUND))
             assert "result" in answer
             writer.close()
 

@@ -19,7 +19,7 @@ from mcp.shared._context_streams import create_context_streams
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
-from front.peers import House, house, until
+from front.peers import BOUND, House, house, until
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -135,7 +135,7 @@ def test_tools_changed_reaches_the_modern_client(tmp_path: Path) -> None:
                 "access",
                 {"conn": connection.conn, "mode": "open", "ceiling": 3, "groups": ["server"]},
             )
-            await asyncio.wait_for(changes.__anext__(), 5)
+            await asyncio.wait_for(changes.__anext__(), BOUND)
             names = [tool.name for tool in (await client.list_tools()).tools]
             assert "shell_exec" not in names
 

@@ -215,23 +215,27 @@ def domain(**changes: Any) -> bytes:
 
 WRONG: list[tuple[bool, dict[str, bytes], str]] = [
     (True, {"limits": plan.limits([(99, 0)])}, "setup"),
-    (True, {"mounts": plan.mounts(plan.Mounts(3, "/nonexistent", "size=1m"))}, "mount namespace"),
+    (
+        True,
+        {"mounts": plan.mounts(plan.Mounts(3, "/nonexistent/none", "size=1m"))},
+        "mount namespace",
+    ),
     (True, {"mounts": plan.mounts(plan.Mounts(3, "/etc/passwd", "size=1m"))}, "mount namespace"),
     (True, {"mounts": plan.mounts(plan.Mounts(3, "/tmp", "no=such"))}, "mount namespace"),
     (True, {"mounts": plan.mounts(plan.Mounts(1 << 40, "/tmp", "size=1m"))}, "mount namespace"),
-    (True, {"directory": plan.directory("/nonexistent")}, "cwd"),
+    (True, {"directory": plan.directory("/nonexistent/none")}, "cwd"),
     (True, {"seccomp": plan.seccomp(bytes(8))}, "seccomp"),
-    (True, {"execute": plan.execute("/nonexistent", ["x"], {})}, "exec"),
+    (True, {"execute": plan.execute("/nonexistent/none", ["x"], {})}, "exec"),
     (True, {"execute": plan.execute("/etc", ["x"], {})}, "exec"),
     (False, {"limits": plan.limits([(99, 0)])}, "setup"),
     (False, {"directory": plan.directory("/root/.")}, "cwd"),
     (False, {"landlock": domain(fs=Fs(1 << 15) | 1 << 40)}, "Landlock"),
     (False, {"landlock": domain(net=Net(3) | 1 << 40)}, "Landlock"),
     (False, {"landlock": domain(scope=Scope(3) | 1 << 40)}, "Landlock"),
-    (False, {"landlock": domain(rules=(Rule("/nonexistent", Fs.READ_FILE),))}, "Landlock"),
+    (False, {"landlock": domain(rules=(Rule("/nonexistent/none", Fs.READ_FILE),))}, "Landlock"),
     (False, {"landlock": domain(rules=(Rule("/", Fs.REFER),))}, "Landlock"),
     (False, {"seccomp": plan.seccomp(bytes(8))}, "seccomp"),
-    (False, {"execute": plan.execute("/nonexistent", ["x"], {})}, "exec"),
+    (False, {"execute": plan.execute("/nonexistent/none", ["x"], {})}, "exec"),
 ]
 
 

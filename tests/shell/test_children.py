@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
-from processes import processes_with
+from processes import mark, processes_with
 from relay_shell.shell.children import Children, descendants
 from shell.conftest import Call
 
@@ -15,17 +16,19 @@ from shell.conftest import Call
 def test_two_workers_in_one_process_leave_each_other_alone(rig: Any) -> None:
     async def main() -> None:
         async with rig() as one, rig() as two:
+            wait = "until [ -e go ]; do sleep 0.02; done; echo end"
             long = asyncio.create_task(
-                one.run("(setsid sleep 98811 &); sleep 1; echo end", call=Call("k-one"))
+                one.run(f"(setsid sleep {mark(98811)} &); {wait}", call=Call("k-one"))
             )
-            await one.until(lambda: processes_with("98811"))
+            await one.until(lambda: processes_with(f"sleep\0{mark(98811)}"))
             for n in range(20):
                 done = await two.run("true", call=Call(f"k-two-{n}"))
                 assert (done.exit, done.killed) == (0, 0)
             two.children.tidy()
-            assert processes_with("sleep\x0098811")
+            assert processes_with(f"sleep\0{mark(98811)}")
+            Path(one.account.home, "go").touch()
             assert (await long).stdout == "end\n"
-            assert processes_with("98811") == []
+            assert processes_with(mark(98811)) == []
 
     asyncio.run(main())
 
@@ -33,7 +36,7 @@ def test_two_workers_in_one_process_leave_each_other_alone(rig: Any) -> None:
 def test_child_of_some_library_is_no_orphan(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            library = subprocess.Popen(["sleep", "98812"])
+            library = subprocess.Popen(["sleep", mark(98812)])
             try:
                 done = await r.run("true")
                 r.children.tidy()
@@ -66,14 +69,14 @@ def test_zombies_of_orphans_are_reaped(rig: Any) -> None:
 
 def test_descendants_are_found_through_generations() -> None:
     process = subprocess.Popen(
-        ["sh", "-c", "sh -c 'sleep 98813 & wait' & wait"], start_new_session=True
+        ["sh", "-c", f"sh -c 'sleep {mark(98813)} & wait' & wait"], start_new_session=True
     )
     try:
-        while not processes_with("sleep\x0098813"):
+        while not processes_with(f"sleep\0{mark(98813)}"):
             assert process.poll() is None
         found = descendants(process.pid)
         assert len(found) == 2
-        assert processes_with("sleep\x0098813")[0] in found
+        assert processes_with(f"sleep\0{mark(98813)}")[0] in found
         assert process.pid in descendants(os.getpid())
     finally:
         os.killpg(process.pid, 9)

@@ -325,11 +325,11 @@ def test_missing_program_is_the_commands_fault(root: bool) -> None:
         kinds = []
         null = os.open("/dev/null", os.O_RDWR)
         with tempfile.TemporaryDirectory() as scratch:
-            good = Command(["x"], "/nonexistent", {}, "/", (null, null, null), scratch)
+            good = Command(["x"], "/nonexistent/none", {}, "/", (null, null, null), scratch)
             for command in (
                 good,
-                good._replace(executable="/bin/true", cwd="/nonexistent"),
-                good._replace(executable="/bin/true", scratch="/nonexistent"),
+                good._replace(executable="/bin/true", cwd="/nonexistent/none"),
+                good._replace(executable="/bin/true", scratch="/nonexistent/none"),
             ):
                 try:
                     confining.start(command)

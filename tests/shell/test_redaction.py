@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from relay_shell.secrets.rules import fill
+from relay_shell.shell import session as session_module
 from relay_shell.shell.capture import Capture
 from relay_shell.shell.redaction import Redaction
 from relay_shell.tools import run_result, session_output
@@ -150,12 +151,17 @@ def test_progress_shows_no_secret(rig: Any) -> None:
     asyncio.run(main())
 
 
-def test_session_reads_show_no_secret_however_they_are_cut(rig: Any) -> None:
+def test_session_reads_show_no_secret_however_they_are_cut(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The program may be slow to write the rest.
+    monkeypatch.setattr(session_module, "SETTLE", 60.0)
+
     async def main() -> None:
         async with rig(**ON) as r:
             script = f"printf '%s\\n' {TOKEN} > /dev/tty; printf {TOKEN[:9]}; sleep 0.02"
             session = await r.spawn(f"{script}; printf '%s done\\n' {TOKEN[9:]}; sleep 60")
-            reading = await r.sessions.read(session, wait="done", timeout=10)
+            reading = await r.sessions.read(session, wait="done", timeout=60)
             assert reading.text == f"{HIDDEN}\n{HIDDEN} done\n"
             facts = session_output.facts_of(reading)
             assert facts["redactions"] == {"github-pat": 2}
@@ -172,10 +178,10 @@ def test_prompt_is_shown_once_the_session_is_quiet(rig: Any) -> None:
     async def main() -> None:
         async with rig(**ON) as r:
             session = await r.spawn("printf 'key ghp'; read x; echo got; sleep 60")
-            reading = await r.sessions.read(session, wait="ghp$", timeout=10)
+            reading = await r.sessions.read(session, wait="ghp$", timeout=60)
             assert reading.text == "key ghp"
             await session.send(f"_{TOKEN[4:]}", submit=True, enforcement="none")
-            reading = await r.sessions.read(session, wait="got", timeout=10)
+            reading = await r.sessions.read(session, wait="got", timeout=60)
             assert reading.text == f"{HIDDEN}\ngot\n"
 
     asyncio.run(main())
@@ -198,7 +204,7 @@ def test_letters_parted_by_colours_are_one_secret_to_the_reader(rig: Any) -> Non
         async with rig(**ON) as r:
             coloured = f"{TOKEN[:9]}\\033[1m{TOKEN[9:]}\\033[0m"
             session = await r.spawn(f"printf '{coloured} done\\n'; sleep 60")
-            reading = await r.sessions.read(session, wait="done", timeout=10)
+            reading = await r.sessions.read(session, wait="done", timeout=60)
             assert not shows(reading.text)
             assert not shows(str((await session.screen())["lines"]))
 
@@ -209,12 +215,12 @@ def test_switched_on_in_a_running_session(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
             session = await r.spawn(f"echo {TOKEN} first; read x; echo {TOKEN} second; sleep 60")
-            assert TOKEN in (await r.sessions.read(session, wait="first", timeout=10)).text
+            assert TOKEN in (await r.sessions.read(session, wait="first", timeout=60)).text
             r.settings["redaction.output"] = "on"
             again = await r.sessions.read(session, offset=0, quiet=0)
             assert not shows(again.text)
             await session.send("", submit=True, enforcement="none")
-            assert not shows((await r.sessions.read(session, wait="second", timeout=10)).text)
+            assert not shows((await r.sessions.read(session, wait="second", timeout=60)).text)
             r.settings["redaction.output"] = "off"
             assert not shows((await r.sessions.read(session, offset=-30, quiet=0)).text)
 

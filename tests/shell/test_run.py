@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from processes import processes_with
+from expiry import expires_at
+from processes import mark, processes_with
+from relay_shell.shell import run as run_module
 from relay_shell.wire.errors import RelayError
 from shell.conftest import Call
 
@@ -80,15 +82,21 @@ def test_without_stdin_reading_ends_at_once(rig: Any) -> None:
     asyncio.run(main())
 
 
-def test_timeout_keeps_partial_output_and_kills_the_tree(rig: Any) -> None:
+def test_timeout_keeps_partial_output_and_kills_the_tree(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires_at(f"sleep\0{mark(98761)}", monkeypatch)
+
     async def main() -> None:
         async with rig() as r:
-            done = await r.run("echo partial; sleep 98761 & sleep 98761", timeout=2)
-            assert done.timeout == 2
+            done = await r.run(
+                f"echo partial; sleep {mark(98761)} & sleep {mark(98761)}", timeout=600
+            )
+            assert done.timeout == 600
             assert done.stdout == "partial\n"
             assert done.signal == "SIGKILL"
             assert done.survivors == 0
-            assert processes_with("98761") == []
+            assert processes_with(mark(98761)) == []
 
     asyncio.run(main())
 
@@ -96,16 +104,18 @@ def test_timeout_keeps_partial_output_and_kills_the_tree(rig: Any) -> None:
 def test_background_child_with_stdout_does_not_block(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            done = await r.run("sleep 98762 & echo started", timeout=60)
+            done = await r.run(f"sleep {mark(98762)} & echo started", timeout=60)
             assert done.stdout == "started\n"
             assert (done.exit, done.timeout) == (0, None)
             assert (done.killed, done.survivors) == (1, 0)
-            assert processes_with("98762") == []
+            assert processes_with(mark(98762)) == []
 
     asyncio.run(main())
 
 
-def test_background_child_may_write_its_last(rig: Any) -> None:
+def test_background_child_may_write_its_last(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "DRAIN", 60.0)
+
     async def main() -> None:
         async with rig() as r:
             done = await r.run("exec > >(sed s/^/x/); echo a; exit 4")
@@ -128,7 +138,7 @@ def test_background_child_may_write_its_last(rig: Any) -> None:
 def test_escapees_die_with_the_call(rig: Any, escape: str) -> None:
     async def main() -> None:
         async with rig() as r:
-            marker = f"9876{os.getpid()}"
+            marker = mark(98760)
             # The sleep is there before the command ends, so that there is something to kill.
             wait = f"until pgrep -f '^sleep {marker}' >/dev/null; do sleep 0.01; done"
             done = await r.run(f"{escape.replace('{}', marker)}\n{wait}; echo done")
@@ -143,16 +153,18 @@ def test_escapees_die_with_the_call(rig: Any, escape: str) -> None:
 def test_call_leaves_other_calls_alone(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            command = "(setsid sleep 98763 &) ; until [ -e go ]; do sleep 0.01; done; echo end"
+            command = (
+                f"(setsid sleep {mark(98763)} &) ; until [ -e go ]; do sleep 0.01; done; echo end"
+            )
             long = asyncio.create_task(r.run(command, call=Call("k-long")))
-            await r.until(lambda: processes_with("98763"))
-            done = await r.run("(setsid sleep 98764 &) >/dev/null 2>&1; echo short")
-            assert processes_with("98764") == []
-            assert processes_with("98763")
+            await r.until(lambda: processes_with(mark(98763)))
+            done = await r.run(f"(setsid sleep {mark(98764)} &) >/dev/null 2>&1; echo short")
+            assert processes_with(mark(98764)) == []
+            assert processes_with(mark(98763))
             assert done.stdout == "short\n"
             Path(r.account.home, "go").touch()
             assert (await long).stdout == "end\n"
-            assert processes_with("98763") == []
+            assert processes_with(mark(98763)) == []
 
     asyncio.run(main())
 
@@ -162,13 +174,13 @@ def test_cancelled_run_kills_the_tree_and_keeps_what_it_had(rig: Any) -> None:
         async with rig() as r:
             call = Call()
             task = asyncio.create_task(
-                r.run("echo begun; setsid sleep 98765 & sleep 98765", call=call)
+                r.run(f"echo begun; setsid sleep {mark(98765)} & sleep {mark(98765)}", call=call)
             )
-            await r.until(lambda: len(processes_with("98765")) >= 2)
+            await r.until(lambda: len(processes_with(mark(98765))) >= 2)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert processes_with("98765") == []
+            assert processes_with(mark(98765)) == []
             assert call.partial.stdout == "begun\n"
             assert call.partial.survivors == 0
 
@@ -178,14 +190,14 @@ def test_cancelled_run_kills_the_tree_and_keeps_what_it_had(rig: Any) -> None:
 def test_cancelling_twice_still_ends_everything(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            task = asyncio.create_task(r.run("sleep 98766 & sleep 98766"))
-            await r.until(lambda: processes_with("98766"))
+            task = asyncio.create_task(r.run(f"sleep {mark(98766)} & sleep {mark(98766)}"))
+            await r.until(lambda: processes_with(mark(98766)))
             for _ in range(3):
                 task.cancel()
                 await asyncio.sleep(0)
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert processes_with("98766") == []
+            assert processes_with(mark(98766)) == []
 
     asyncio.run(main())
 

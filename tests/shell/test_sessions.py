@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from processes import processes_with
+from processes import mark, processes_with
 from relay_shell.wire.errors import RelayError
 from shell.conftest import Call
 
@@ -28,10 +28,10 @@ def test_password_prompt_on_the_controlling_terminal(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
             session = await r.spawn(["python3", "-c", ASKING])
-            asked = await r.sessions.read(session, wait="Password for .*: $", timeout=20)
+            asked = await r.sessions.read(session, wait="Password for .*: $", timeout=60)
             assert (asked.reason, asked.match) == ("match", "Password for alice: ")
             await session.send("s3cret", submit=True, enforcement="none")
-            answer = await r.sessions.read(session, wait="accepted|refused.*", timeout=20)
+            answer = await r.sessions.read(session, wait="accepted|refused.*", timeout=60)
             assert answer.match == "accepted"
             assert "s3cret" not in answer.text
 
@@ -42,11 +42,11 @@ def test_interactive_shell_has_job_control(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
             session = await r.spawn(["/bin/sh", "-i"], env={"PS1": "ready> "})
-            first = await r.sessions.read(session, wait="ready> ", timeout=20)
+            first = await r.sessions.read(session, wait="ready> ", timeout=60)
             assert "job control turned off" not in first.text
             assert "can't access tty" not in first.text
             await session.send("tty; echo [$TERM][$RELAY_SHELL_SESSION]\r", enforcement="none")
-            read = await r.sessions.read(session, wait=r"\[linux\]\[s1\.w\]\s+ready> ", timeout=20)
+            read = await r.sessions.read(session, wait=r"\[linux\]\[s1\.w\]\s+ready> ", timeout=60)
             assert read.reason == "match"
             assert "/dev/pts/" in read.text
 
@@ -56,10 +56,12 @@ def test_interactive_shell_has_job_control(rig: Any) -> None:
 def test_interrupt_key_reaches_the_foreground_program(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            session = await r.spawn("trap 'echo caught' INT; sleep 98771; echo after; read x")
-            await r.until(lambda: processes_with("sleep\x0098771"))
+            session = await r.spawn(
+                f"trap 'echo caught' INT; sleep {mark(98771)}; echo after; read x"
+            )
+            await r.until(lambda: processes_with(f"sleep\0{mark(98771)}"))
             await session.send("", ["C-c"], enforcement="none")
-            read = await r.sessions.read(session, wait="caught\nafter", timeout=20)
+            read = await r.sessions.read(session, wait="caught\nafter", timeout=60)
             assert read.reason == "match"
             assert session.running
 
@@ -70,7 +72,7 @@ def test_reading_ends_with_the_program(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
             session = await r.spawn("echo bye; exit 7")
-            read = await r.sessions.read(session, wait="never", timeout=20)
+            read = await r.sessions.read(session, wait="never", timeout=60)
             assert (read.reason, read.running, read.exit) == ("exit", False, 7)
             assert read.text == "bye\n"
             again = await r.sessions.read(session)
@@ -107,7 +109,7 @@ def test_quiet_pattern_and_timeout(rig: Any) -> None:
             assert (read.text, read.reason) == ("", "quiet")
             read = await r.sessions.read(session, wait="two", timeout=0.2)
             assert (read.text, read.reason) == ("", "timeout")
-            reading = asyncio.create_task(r.sessions.read(session, wait="tw(o)", timeout=20))
+            reading = asyncio.create_task(r.sessions.read(session, wait="tw(o)", timeout=60))
             await session.send("", submit=True, enforcement="none")
             assert (await reading).match == "two"
             assert session.running
@@ -146,7 +148,7 @@ def test_several_readers_see_the_same(rig: Any) -> None:
         async with rig() as r:
             session = await r.spawn("read x; echo got $x; read y")
             readers = [
-                asyncio.create_task(r.sessions.read(session, wait="got .*", timeout=20))
+                asyncio.create_task(r.sessions.read(session, wait="got .*", timeout=60))
                 for _ in range(3)
             ]
             await asyncio.sleep(0)
@@ -164,10 +166,10 @@ def test_characters_and_sequences_are_never_cut(rig: Any) -> None:
             first = await r.sessions.read(session)
             assert first.text == "a"
             await session.send("", submit=True, enforcement="none")
-            second = await r.sessions.read(session)
+            second = await r.sessions.read(session, wait="\u20ac", timeout=60)
             assert second.text == "\u20ac"
             await session.send("", submit=True, enforcement="none")
-            assert (await r.sessions.read(session)).text == "red"
+            assert (await r.sessions.read(session, wait="red", timeout=60)).text == "red"
 
     asyncio.run(main())
 
@@ -177,7 +179,7 @@ def test_screen_shows_what_a_person_would_see(rig: Any) -> None:
         async with rig() as r:
             draw = r"printf 'old\033[2J\033[2;5Hmiddle\033[1;1Htop\033]0;name\007'; read x"
             session = await r.spawn(f"stty -echo; {draw}", rows=5, columns=20)
-            await r.sessions.read(session, wait="top", timeout=20)
+            await r.sessions.read(session, wait="top", timeout=60)
             facts = await session.screen()
             assert facts["lines"] == ["top", "    middle"]
             assert facts["cursor"] == [0, 3]
@@ -194,9 +196,9 @@ def test_resize_tells_the_program(rig: Any) -> None:
                 rows=10,
                 columns=40,
             )
-            await r.sessions.read(session, wait="10 40", timeout=20)
+            await r.sessions.read(session, wait="10 40", timeout=60)
             session.resize(30, 120)
-            assert (await r.sessions.read(session, wait="30 120", timeout=20)).reason == "match"
+            assert (await r.sessions.read(session, wait="30 120", timeout=60)).reason == "match"
             assert (await session.screen())["columns"] == 120
 
     asyncio.run(main())
@@ -205,15 +207,16 @@ def test_resize_tells_the_program(rig: Any) -> None:
 def test_kill_ends_what_escaped_the_terminal(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
+            sleep = f"sleep {mark(98772)}"
             session = await r.spawn(
-                "trap '' HUP TERM INT; setsid -f sleep 98772; (setsid sleep 98772 &);"
-                " while :; do sleep 98772; done"
+                f"trap '' HUP TERM INT; setsid -f {sleep}; (setsid {sleep} &);"
+                f" while :; do {sleep}; done"
             )
-            await r.until(lambda: len(processes_with("sleep\x0098772")) >= 3)
+            await r.until(lambda: len(processes_with(f"sleep\0{mark(98772)}")) >= 3)
             ended = await r.sessions.end(session, "killed")
             assert ended.survivors == 0
             assert ended.killed >= 4
-            assert processes_with("98772") == []
+            assert processes_with(mark(98772)) == []
             with pytest.raises(RelayError) as caught:
                 r.sessions.get(session.handle)
             assert caught.value.kind == "NotFound"
@@ -225,9 +228,9 @@ def test_kill_ends_what_escaped_the_terminal(rig: Any) -> None:
 def test_background_children_die_with_the_shell_of_the_session(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            session = await r.spawn("nohup setsid sleep 98773 >/dev/null 2>&1 & exit 0")
+            session = await r.spawn(f"nohup setsid sleep {mark(98773)} >/dev/null 2>&1 & exit 0")
             await r.until(lambda: not session.running)
-            assert processes_with("sleep\x0098773") == []
+            assert processes_with(f"sleep\0{mark(98773)}") == []
 
     asyncio.run(main())
 
@@ -235,10 +238,10 @@ def test_background_children_die_with_the_shell_of_the_session(rig: Any) -> None
 def test_idle_session_is_reaped_by_a_timer(rig: Any) -> None:
     async def main() -> None:
         async with rig(limits__session_idle=0.3) as r:
-            session = await r.spawn("sleep 98774")
+            session = await r.spawn(f"sleep {mark(98774)}")
             await r.until(lambda: r.notes)
             assert r.notes[0][2]["reason"] == "idle"
-            assert processes_with("98774") == []
+            assert processes_with(mark(98774)) == []
             # The record of the end is handed over before the table forgets the session.
             await r.until(lambda: len(r.sessions) == 0)
             assert not session.running
@@ -288,8 +291,8 @@ def test_program_that_does_not_read_is_reported(rig: Any, monkeypatch: Any) -> N
 
     async def main() -> None:
         async with rig() as r:
-            session = await r.spawn("stty raw -echo; echo ready; sleep 98775")
-            await r.sessions.read(session, wait="ready", timeout=20)
+            session = await r.spawn(f"stty raw -echo; echo ready; sleep {mark(98775)}")
+            await r.sessions.read(session, wait="ready", timeout=60)
             with pytest.raises(RelayError, match="bytes were not sent") as caught:
                 await session.send("x" * 1_000_000, enforcement="none")
             assert caught.value.kind == "Busy"
@@ -311,10 +314,10 @@ def test_enforced_session_has_a_terminal_and_changes_nothing(rig: Any, tmp_path:
         async with rig() as r:
             session = await r.spawn(["bash", "--norc", "-i"], call=Call(enforcement="readonly"))
             await session.send(f"tty; touch {tmp_path}/x", submit=True, enforcement="readonly")
-            read = await r.sessions.read(session, wait="cannot touch", timeout=20)
+            read = await r.sessions.read(session, wait="cannot touch", timeout=60)
             assert "/dev/pts/" in read.text
             await session.send("stty -a; jobs; echo $((6*7))", submit=True, enforcement="none")
-            read = await r.sessions.read(session, wait="42\\r?\\n", timeout=20)
+            read = await r.sessions.read(session, wait="42\\r?\\n", timeout=60)
             assert "no job control" not in read.text
             assert not (tmp_path / "x").exists()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from processes import processes_with
+from processes import mark, processes_with
 from relay_shell.shell import tree
 from relay_shell.shell.cgroup import Groups
 
@@ -40,10 +40,10 @@ def test_leaving_the_group_by_clone3_does_not_help(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
             base = r.groups.base
-            done = await r.run(["python3", "-c", CLONE_INTO, base, "98831"])
+            done = await r.run(["python3", "-c", CLONE_INTO, base, mark(98831)])
             assert done.stdout == "escaped\n", done.stderr
             assert (done.killed, done.survivors) == (1, 0)
-            assert processes_with("98831") == []
+            assert processes_with(mark(98831)) == []
             os.rmdir(f"{base}/elsewhere")
 
     asyncio.run(main())
@@ -53,10 +53,10 @@ def test_leaving_the_group_by_clone3_does_not_help(rig: Any) -> None:
 def test_groups_go_with_their_calls(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
-            done = await r.run("cat /proc/self/cgroup; sleep 98832 &")
+            done = await r.run(f"cat /proc/self/cgroup; sleep {mark(98832)} &")
             assert "/call-k-test\n" in done.stdout
             session = await r.spawn("cat /proc/self/cgroup; read x")
-            read = await r.sessions.read(session, wait="session-s1.w", timeout=20)
+            read = await r.sessions.read(session, wait="session-s1.w", timeout=60)
             assert read.reason == "match"
             await r.sessions.end(session, "killed")
             await r.until(lambda: not r.children.tidy())
@@ -73,12 +73,12 @@ def test_tree_that_keeps_forking_ends(rig: Any) -> None:
             script = (
                 "f() { echo x >> count; [ $(wc -l < count) -gt 300 ] || { (setsid bash -c"
                 ' "$(declare -f f); f" &) ; (setsid bash -c "$(declare -f f); f" &) ; }'
-                "; sleep 98833; }; f"
+                f"; sleep {mark(98833)}; }}; f"
             )
             done = await r.run(script, timeout=3)
             assert done.timeout == 3
             assert done.survivors == 0
-            assert processes_with("98833") == []
+            assert processes_with(mark(98833)) == []
             assert len(Path(r.account.home, "count").read_text()) > 10
 
     asyncio.run(main())
@@ -87,12 +87,13 @@ def test_tree_that_keeps_forking_ends(rig: Any) -> None:
 def test_stopped_and_deaf_processes_end(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
+            sleep = f"sleep {mark(98834)}"
             done = await r.run(
-                "trap '' TERM HUP INT; (kill -STOP $BASHPID; sleep 98834) & sleep 98834",
+                f"trap '' TERM HUP INT; (kill -STOP $BASHPID; {sleep}) & {sleep}",
                 timeout=0.5,
             )
             assert done.survivors == 0
-            assert processes_with("98834") == []
+            assert processes_with(mark(98834)) == []
 
     asyncio.run(main())
 
@@ -106,12 +107,12 @@ def test_survivors_are_counted(rig: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def main() -> None:
         async with rig() as r:
-            done = await r.run("sleep 98835", timeout=0.1)
+            done = await r.run(f"sleep {mark(98835)}", timeout=0.1)
             assert done.survivors == 1
             assert done.signal == "SIGKILL"
-            for pid in processes_with("98835"):
+            for pid in processes_with(mark(98835)):
                 os.kill(pid, signal.SIGKILL)
-            await r.until(lambda: not processes_with("98835"))
+            await r.until(lambda: not processes_with(mark(98835)))
             r.children.tidy()
 
     asyncio.run(main())

@@ -10,7 +10,8 @@ from relay_shell.worker import attempts
 
 
 def test_a_file_is_made_where_it_may_be_and_leaves_no_name(tmp_path: Path) -> None:
-    assert attempts.create_in("/nonexistent", str(tmp_path))() == f"created a file in {tmp_path}"
+    made = attempts.create_in(str(tmp_path / "nonexistent"), str(tmp_path))
+    assert made() == f"created a file in {tmp_path}"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from processes import processes_with
+from processes import mark, processes_with
 from relay_shell.wire.errors import RelayError
 
 
@@ -16,11 +16,11 @@ def test_running_call_survives_the_brokers_restart(setting: Any, tmp_path: Path)
             await s.front.start()
             call = s.front.call(
                 "shell_exec",
-                {"command": "until [ -e go ]; do sleep 0.02; done; echo done"},
+                {"command": f"until [ -e {tmp_path}/go ]; do sleep 0.02; done; echo done"},
                 ident="k-5",
             )
             await s.until(lambda: s.broker.all("begin"))
-            await s.until(lambda: processes_with("until [ -e go ]"))
+            await s.until(lambda: processes_with(f"until [ -e {tmp_path}/go ]"))
             s.broker.drop()
             await s.until(lambda: len(s.broker.all("hello_worker")) == 2)
             hello = s.broker.all("hello_worker")[1]
@@ -101,9 +101,11 @@ def test_end_that_could_not_be_told_is_told_later(setting: Any, tmp_path: Path) 
             s.broker.settings["worker.broker_wait"] = 0.3
             await s.front.start()
             call = s.front.call(
-                "shell_exec", {"command": "until [ -e go ]; do sleep 0.02; done"}, ident="k-4"
+                "shell_exec",
+                {"command": f"until [ -e {tmp_path}/go ]; do sleep 0.02; done"},
+                ident="k-4",
             )
-            await s.until(lambda: processes_with("until [ -e go ]"))
+            await s.until(lambda: processes_with(f"until [ -e {tmp_path}/go ]"))
             s.broker.away = True
             s.broker.drop()
             (tmp_path / "go").touch()
@@ -123,12 +125,12 @@ def test_notes_wait_for_the_broker(setting: Any, tmp_path: Path) -> None:
     async def main() -> None:
         async with setting() as s:
             await s.front.start()
-            command = "until [ -e go ]; do sleep 0.02; done; exit 5"
+            command = f"until [ -e {tmp_path}/go ]; do sleep 0.02; done; exit 5"
             session = (await s.front.result("shell_spawn", command=command))["session"]
             s.broker.away = True
             s.broker.drop()
             (tmp_path / "go").touch()
-            await s.until(lambda: not processes_with("until [ -e go ]"))
+            await s.until(lambda: not processes_with(f"until [ -e {tmp_path}/go ]"))
             assert s.broker.all("note") == []
             s.broker.away = False
             await s.until(lambda: s.broker.all("note"))
@@ -142,12 +144,12 @@ def test_worker_that_the_broker_disowns_ends(setting: Any) -> None:
     async def main() -> None:
         async with setting() as s:
             await s.front.start()
-            call = s.front.call("shell_exec", {"command": "sleep 98784"})
-            await s.until(lambda: processes_with("98784"))
+            call = s.front.call("shell_exec", {"command": f"sleep {mark(98784)}"})
+            await s.until(lambda: processes_with(mark(98784)))
             s.broker.refuse = RelayError("PermissionDenied", reason="unknown worker")
             s.broker.drop()
             assert "refused" in await s.worker.done
-            assert processes_with("98784") == []
+            assert processes_with(mark(98784)) == []
             call.cancel()
 
     asyncio.run(main())

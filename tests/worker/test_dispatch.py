@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from processes import processes_with
+from expiry import expires_at
+from processes import mark, processes_with
 from relay_shell.tools import shell_exec
 from relay_shell.wire.errors import RelayError
 
@@ -131,19 +132,23 @@ def test_unknown_enforcement_is_refused(setting: Any, tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_timeout_is_an_error_with_what_there_was(setting: Any) -> None:
+def test_timeout_is_an_error_with_what_there_was(
+    setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires_at(f"sleep\0{mark(98781)}", monkeypatch)
+
     async def main() -> None:
         async with setting() as s:
             await s.front.start()
             reply = await s.front.call(
-                "shell_exec", {"command": "echo a; sleep 98781", "timeout": 0.3}
+                "shell_exec", {"command": f"echo a; sleep {mark(98781)}", "timeout": 600}
             )
             assert reply["is_error"]
             assert reply["result"]["stdout"] == "a\n"
             assert reply["result"]["error"]["kind"] == "Timeout"
-            assert shell_exec.TOOL.render(reply["result"]).startswith("[TIMEOUT after 0.3s]\na\n")
+            assert shell_exec.TOOL.render(reply["result"]).startswith("[TIMEOUT after 600s]\na\n")
             assert s.broker.all("end")[0]["status"] == "timeout"
-            assert processes_with("98781") == []
+            assert processes_with(mark(98781)) == []
 
     asyncio.run(main())
 
@@ -155,8 +160,10 @@ def test_cancel_and_abort_kill_the_tree_and_are_recorded(
     async def main() -> None:
         async with setting() as s:
             await s.front.start()
-            call = s.front.call("shell_exec", {"command": "echo a; sleep 98782"}, ident="k-7")
-            await s.until(lambda: processes_with("sleep\x0098782"))
+            call = s.front.call(
+                "shell_exec", {"command": f"echo a; sleep {mark(98782)}"}, ident="k-7"
+            )
+            await s.until(lambda: processes_with(f"sleep\0{mark(98782)}"))
             link = s.front.link if message == "cancel" else s.broker.links[-1]
             link.notify(message, {"call": "k-7", "reason": "user said so"})
             reply = await call
@@ -168,7 +175,7 @@ def test_cancel_and_abort_kill_the_tree_and_are_recorded(
                 "SIGKILL",
             )
             assert (end["bytes"], end["survivors"]) == (2, 0)
-            assert processes_with("98782") == []
+            assert processes_with(mark(98782)) == []
 
     asyncio.run(main())
 
@@ -202,8 +209,10 @@ def test_number_of_calls_is_bounded(setting: Any) -> None:
         async with setting() as s:
             s.broker.settings["limits.calls"] = 2
             await s.front.start()
-            calls = [s.front.call("shell_exec", {"command": "sleep 98783"}) for _ in range(2)]
-            await s.until(lambda: len(processes_with("sleep\x0098783")) == 2)
+            calls = [
+                s.front.call("shell_exec", {"command": f"sleep {mark(98783)}"}) for _ in range(2)
+            ]
+            await s.until(lambda: len(processes_with(f"sleep\0{mark(98783)}")) == 2)
             reply = await s.front.call("shell_exec", {"command": "true"})
             assert reply["result"]["error"]["kind"] == "Busy"
             s.front.link.notify("detach", {"conn": "c-1", "reason": "test"})

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import relay_shell
-from processes import processes_with
+from processes import mark, processes_with
 from relay_shell.shell import landlock
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.link import pair
@@ -189,12 +189,14 @@ def test_sigterm_ends_everything_quickly(unit: Any) -> None:
     async def main() -> None:
         async with unit() as u:
             await u.front.start()
-            await u.front.result("shell_spawn", command="trap '' HUP TERM; sleep 98801")
-            call = u.front.call("shell_exec", {"command": "setsid sleep 98801"}, ident="k-1")
-            await u.until(lambda: len(processes_with("sleep\x0098801")) == 2)
+            await u.front.result("shell_spawn", command=f"trap '' HUP TERM; sleep {mark(98801)}")
+            call = u.front.call(
+                "shell_exec", {"command": f"setsid sleep {mark(98801)}"}, ident="k-1"
+            )
+            await u.until(lambda: len(processes_with(f"sleep\0{mark(98801)}")) == 2)
             u.process.send_signal(signal.SIGTERM)
             assert await u.ended() == 0
-            assert processes_with("98801") == []
+            assert processes_with(mark(98801)) == []
             assert u.broker.all("end")[-1]["status"] == "killed"
             assert u.broker.all("note")[-1]["facts"]["reason"] == "worker stopped"
             call.cancel()
@@ -220,7 +222,7 @@ def test_worker_cannot_be_traced_by_its_own_account(unit: Any) -> None:
 @pytest.mark.skipif(landlock.abi() < landlock.ABI_SCOPES, reason="kernel without Landlock scopes")
 def test_scoped_worker_is_confined(unit: Any) -> None:
     async def main() -> None:
-        outsider = subprocess.Popen(["sleep", "98802"])
+        outsider = subprocess.Popen(["sleep", mark(98802)])
         try:
             async with unit("scoped") as u:
                 await u.front.start()
@@ -278,14 +280,18 @@ def test_agents_cannot_signal_or_trace_each_other(unit: Any, tmp_path: Path) -> 
             async with unit("scoped") as u:
                 await u.front.start()
                 await other.front.start()
-                call = other.front.call("shell_exec", {"command": "sleep 98803"})
-                await u.until(lambda: processes_with("98803"))
-                victims = [*processes_with("sleep\x0098803"), other.process.pid, u.process.pid]
+                call = other.front.call("shell_exec", {"command": f"sleep {mark(98803)}"})
+                await u.until(lambda: processes_with(mark(98803)))
+                victims = [
+                    *processes_with(f"sleep\0{mark(98803)}"),
+                    other.process.pid,
+                    u.process.pid,
+                ]
                 for pid in victims[:2]:
                     for attempt in (f"kill -TERM {pid}", f"head -c1 /proc/{pid}/mem"):
                         reply = await u.front.result("shell_exec", command=attempt)
                         assert reply["exit"] != 0, attempt
-                assert processes_with("98803")
+                assert processes_with(mark(98803))
                 call.cancel()
         finally:
             await other.close()

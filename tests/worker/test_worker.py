@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from processes import processes_with
+from processes import mark, processes_with
 
 
 def test_client_gone_without_anything_held_ends_the_worker(setting: Any) -> None:
@@ -14,13 +14,13 @@ def test_client_gone_without_anything_held_ends_the_worker(setting: Any) -> None
         async with setting() as s:
             started = await s.front.start()
             assert started == {"worker": "abcdefgh", "pid": os.getpid()}
-            call = s.front.call("shell_exec", {"command": "sleep 98791"})
-            await s.until(lambda: processes_with("98791"))
+            call = s.front.call("shell_exec", {"command": f"sleep {mark(98791)}"})
+            await s.until(lambda: processes_with(mark(98791)))
             s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
             assert "no client" in await s.worker.done
             assert s.broker.all("end")[0]["status"] == "cancelled"
             assert "EOF" in s.broker.all("end")[0]["error"]
-            assert processes_with("98791") == []
+            assert processes_with(mark(98791)) == []
             assert s.front.all("holding") == []
             call.cancel()
 
@@ -67,10 +67,10 @@ def test_parked_worker_ends_when_its_last_session_does(setting: Any) -> None:
         async with setting() as s:
             s.broker.settings["limits.session_idle"] = 0.5
             await s.front.start()
-            await s.front.result("shell_spawn", command="sleep 98792")
+            await s.front.result("shell_spawn", command=f"sleep {mark(98792)}")
             s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
             await s.worker.done
-            assert processes_with("98792") == []
+            assert processes_with(mark(98792)) == []
             assert s.broker.all("note")[0]["facts"]["reason"] == "idle"
 
     asyncio.run(main())
@@ -97,10 +97,10 @@ def test_parked_worker_ends_after_its_idle_time(setting: Any) -> None:
         async with setting() as s:
             s.broker.settings["worker.idle"] = 0.3
             await s.front.start()
-            await s.front.result("shell_spawn", command="sleep 98793")
+            await s.front.result("shell_spawn", command=f"sleep {mark(98793)}")
             s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
             assert "idle" in await s.worker.done
-            assert processes_with("98793") == []
+            assert processes_with(mark(98793)) == []
 
     asyncio.run(main())
 
@@ -110,9 +110,9 @@ def test_calls_of_another_connection_go_on(setting: Any) -> None:
         async with setting() as s:
             await s.front.start()
             await s.front.link.request("attach", {"conn": "c-2"})
-            first = s.front.call("shell_exec", {"command": "sleep 98794"}, conn="c-1")
+            first = s.front.call("shell_exec", {"command": f"sleep {mark(98794)}"}, conn="c-1")
             second = s.front.call("shell_exec", {"command": "sleep 1; echo on"}, conn="c-2")
-            await s.until(lambda: processes_with("98794"))
+            await s.until(lambda: processes_with(mark(98794)))
             s.front.link.notify("detach", {"conn": "c-1", "reason": "EOF"})
             assert (await first)["result"]["error"]["kind"] == "Cancelled"
             assert (await second)["result"]["stdout"] == "on\n"
@@ -126,15 +126,15 @@ def test_front_that_vanishes_cancels_calls_but_not_sessions(setting: Any) -> Non
         async with setting() as s:
             s.broker.settings["worker.idle"] = 3
             await s.front.start()
-            await s.front.result("shell_spawn", command="sleep 98795")
-            s.front.call("shell_exec", {"command": "sleep 98796"}).cancel()
-            running = s.front.call("shell_exec", {"command": "sleep 98796"})
-            await s.until(lambda: processes_with("98796"))
+            await s.front.result("shell_spawn", command=f"sleep {mark(98795)}")
+            s.front.call("shell_exec", {"command": f"sleep {mark(98796)}"}).cancel()
+            running = s.front.call("shell_exec", {"command": f"sleep {mark(98796)}"})
+            await s.until(lambda: processes_with(mark(98796)))
             s.front.link.close()
-            await s.until(lambda: not processes_with("98796"))
-            assert processes_with("98795")
+            await s.until(lambda: not processes_with(mark(98796)))
+            assert processes_with(mark(98795))
             assert "idle" in await s.worker.done
-            assert processes_with("98795") == []
+            assert processes_with(mark(98795)) == []
             running.cancel()
 
     asyncio.run(main())
@@ -144,12 +144,12 @@ def test_stop_of_the_broker_ends_everything(setting: Any) -> None:
     async def main() -> None:
         async with setting() as s:
             await s.front.start()
-            await s.front.result("shell_spawn", command="trap '' HUP; sleep 98797")
-            call = s.front.call("shell_exec", {"command": "setsid sleep 98797"})
-            await s.until(lambda: len(processes_with("sleep\x0098797")) == 2)
+            await s.front.result("shell_spawn", command=f"trap '' HUP; sleep {mark(98797)}")
+            call = s.front.call("shell_exec", {"command": f"setsid sleep {mark(98797)}"})
+            await s.until(lambda: len(processes_with(f"sleep\0{mark(98797)}")) == 2)
             s.broker.links[-1].notify("stop", {"reason": "frozen"})
             assert "frozen" in await s.worker.done
-            assert processes_with("98797") == []
+            assert processes_with(mark(98797)) == []
             assert s.broker.all("end")[-1]["status"] == "killed"
             assert s.broker.all("note")[0]["facts"]["reason"] == "worker stopped"
             await s.front.closed.wait()
