@@ -66,7 +66,9 @@ def records_of(path: Path) -> list[Body]:
     """The record, line by line, as it is on disk now."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+    # Of a line that crosses a page, another process's reader may see the beginning alone.
+    *whole, _ = path.read_bytes().split(b"\n")
+    return [json.loads(line) for line in whole if line]
 
 
 async def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:

@@ -221,7 +221,7 @@ def test_a_parked_worker_is_adopted_by_its_principal_alone(tmp_path: Path) -> No
 def test_a_front_that_returns_keeps_its_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_desk, "RETURN", 0.3)
+    monkeypatch.setattr(front_desk, "RETURN", 3.0)
 
     async def tell(office: Office) -> None:
         front = await office.front()

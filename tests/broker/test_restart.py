@@ -50,7 +50,7 @@ def test_a_client_that_left_meanwhile_is_accounted_for(
         kept = office.clients[-1]
         other = await office.connect(front)
         parked = await office.worker(front, other["conn"])
-        await office.restart(lambda: monkeypatch.setattr(worker_desk, "RETURN", 0.5))
+        await office.restart(lambda: monkeypatch.setattr(worker_desk, "RETURN", 3.0))
         await office.resumed(worker, kept)
         again = await office.returned(parked)
         (row,) = await until(lambda: office.records("disconnect"))

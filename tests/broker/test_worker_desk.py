@@ -125,7 +125,7 @@ def test_a_worker_that_lost_its_link_returns_and_ends_its_calls(tmp_path: Path) 
 def test_a_call_that_a_returned_worker_does_not_claim_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_desk, "CLAIM", 0.3)
+    monkeypatch.setattr(worker_desk, "CLAIM", 3.0)
 
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()

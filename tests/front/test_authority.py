@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import pwd
 import socket
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from broker.office import records_of
 from front.peers import Raw, initialize, until
 from relay_shell.broker.access_file import load_access
 from relay_shell.cli.stdio import Standalone, standalone
@@ -25,8 +25,7 @@ def run(scenario: Any) -> None:
 
 
 def records(home: Path, *events: str) -> list[dict[str, Any]]:
-    text = (home / "state/relay-shell/audit.jsonl").read_text()
-    found = [json.loads(line) for line in text.splitlines()]
+    found = records_of(home / "state/relay-shell/audit.jsonl")
     return [record for record in found if record["event"] in events]
 
 

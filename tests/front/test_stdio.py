@@ -19,6 +19,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from broker.office import records_of
 from front.peers import BOUND, Raw, gone, initialize, until
 from relay_shell.cli.stdio import Standalone, open_broker, standalone, state_home
 from relay_shell.config import load
@@ -46,7 +47,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 def records(home: Path, name: str = "audit.jsonl") -> list[dict[str, Any]]:
     path = home / "state" / "relay-shell" / name
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return records_of(path)
 
 
 COMMAND = [sys.executable, "-m", "relay_shell.cli", "stdio", "--config", "/nonexistent"]
