@@ -56,8 +56,60 @@ def test_a_wrong_option_ends_with_ex_usage(cli):
     assert done.status == 64
     assert done.err.splitlines() == [
         "relay-shell: unrecognized arguments: --sockt /x",
-        "Try 'relay-shell --help'.",
+        "Try 'relay-shell status --help'.",
     ]
+    done = cli("audit", "tail", "--sinse", "1h")
+    assert done.err.splitlines()[-1] == "Try 'relay-shell audit tail --help'."
+
+
+def test_a_command_line_that_is_not_quoted_is_told_how_to_be(cli):
+    done = cli("policy", "explain", "rm", "-rf", "/srv")
+    assert (done.status, done.out) == (64, "")
+    unknown, step = done.err.splitlines()
+    assert unknown.startswith("relay-shell: unrecognized arguments: -rf")
+    assert unknown.endswith("; quote the command, or put -- before it")
+    assert step == "Try 'relay-shell policy explain --help'."
+    done = cli("policy", "explain", "--", "rm", "-rf", "/srv")
+    assert done.status == 0 and done.out.startswith("tier 3")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["audit", "tail", "-n", "many"], "argument -n/--count: 'many' is not a number"),
+        (["freeze", "--tier", "high"], "argument --tier: 'high' is not a number"),
+        (["status", "--watch", "often"], "argument --watch: 'often' is not a number"),
+        (["policy"], "the following arguments are required: ACTION"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_what_reads_it(cli, words, message):
+    done = cli(*words)
+    assert (done.status, done.out) == (64, "")
+    assert done.err.splitlines()[0] == f"relay-shell: {message}"
+
+
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (["client-config", "codex", "--ssh", ""], "Try 'relay-shell client-config --help'."),
+        (["kill", "--principal", ""], "Try 'relay-shell kill --help'."),
+        (["audit", "export"], "'relay-shell doctor' says why; --file names another."),
+        (["posture", "show", "--root", "."], "They come with the package: "),
+    ],
+)
+def test_a_next_step_is_for_an_operator_and_not_for_a_model(cli, tmp_path, words, step):
+    done = cli(*words, env={"RELAY_SHELL_PATHS_AUDIT": str(tmp_path / "audit.jsonl")})
+    assert done.status in (64, 66)
+    assert done.err.splitlines()[-1].startswith(step)
+
+
+def test_nothing_found_is_said(cli, tmp_path):
+    (tmp_path / "audit.jsonl").touch()
+    words = ("audit", "tail", "--file", str(tmp_path / "audit.jsonl"))
+    done = cli(*words)
+    assert (done.status, done.out, done.err) == (0, "", "relay-shell: no records fit\n")
+    done = cli(*words, "--json")
+    assert (done.status, done.out, done.err) == (0, "", "")
 
 
 def test_an_abbreviated_option_is_not_guessed(cli):

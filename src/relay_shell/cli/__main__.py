@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return SIGINT_STATUS
     except Exception as error:
-        status = _report(error)
+        status = _report(error, words[:1])
         try:
             sys.stdout.flush()
         except OSError:
@@ -134,13 +134,16 @@ def top_parser() -> Parser:
     return parser
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, verb: list[str]) -> int:
     """Print one line and a next step; return the exit status of the error's kind."""
-    from ..wire.errors import RelayError
+    from ..wire.errors import KINDS, RelayError
     from .term import safe
 
     if isinstance(error, RelayError):
         message, step, status = error.message, error.next_step, error.exit_status
+        if error.kind in ("InvalidArguments", "NotFound") and step == KINDS[error.kind].next_step:
+            # That is said to a model, of its tools.
+            step = f"Try '{' '.join(('relay-shell', *verb))} --help'."
     elif type(error).__name__ == "ConfigError":
         message, status = str(error), 78
         step = "Correct it; 'relay-shell config check' tests it, relay-shell.toml(5) explains it."

@@ -146,8 +146,13 @@ def _print(record: dict[str, Any], args: argparse.Namespace, style: Style) -> No
 
 def _tail(args: argparse.Namespace) -> int:
     style = Style()
+    found = False
     for record in _source(args).last(args.count, _filters(args)):
         _print(record, args, style)
+        found = True
+    if not found and not args.json:
+        # Not an error, but silence would look like one.
+        sys.stderr.write("relay-shell: no records fit\n")
     return 0
 
 

@@ -23,7 +23,7 @@ from .freeze import principal
 from .install import replace
 from .parser import Parser
 from .place import setting
-from .records import Filters, readable
+from .records import Filters, readable, unrecorded
 from .selection import add_call, add_file, add_filters
 from .term import safe
 
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         if path.exists():
             raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm")
         if not args.follow or not path.parent.is_dir():
-            raise RelayError("NotFound", reason=f"there is no record at {path}")
+            raise unrecorded(path)
     state = Path(args.state) if args.state else None
     exporter = Exporter(Stream(path, _place(state)), encode, wanted, target, state)
     try:

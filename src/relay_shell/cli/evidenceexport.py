@@ -24,7 +24,7 @@ from .freeze import principal
 from .operator import Operator
 from .place import setting
 from .posture import DROP_IN, current
-from .records import readable
+from .records import readable, unrecorded
 from .term import safe
 
 _SMALL = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ def export(args: argparse.Namespace) -> int:
     if not readable(path):
         if path.exists():
             raise RelayError("PermissionDenied", reason=f"{path} is for root and group adm")
-        raise RelayError("NotFound", reason=f"there is no record at {path}")
+        raise unrecorded(path)
     wanted = normal(
         {
             name: value
@@ -57,7 +57,11 @@ def export(args: argparse.Namespace) -> int:
         broker.request("checkpoint")
     choice = choose(path, wanted, mode)
     if not choice.chosen:
-        raise RelayError("NotFound", reason="no record is of this choice")
+        nothing = RelayError("NotFound", reason="no record is of this choice")
+        nothing.next_step = (
+            "'relay-shell audit tail' takes the same options, and shows what there is."
+        )
+        raise nothing
     with Bundle(path, wanted, choice, mode) as bundle:
         bundle.gather()
         _surroundings(bundle, args, path, choice)

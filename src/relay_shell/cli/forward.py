@@ -108,7 +108,9 @@ def _enable(args: argparse.Namespace) -> int:
 def _disable(args: argparse.Namespace) -> int:
     _as_root()
     if not CONF.exists() and not DROP_IN.exists():
-        raise RelayError("NotFound", reason="forwarding was not enabled by relay-shell")
+        missing = RelayError("NotFound", reason="forwarding was not enabled by relay-shell")
+        missing.next_step = "'relay-shell forward status' says what leaves this host."
+        raise missing
     systemctl.call("disable", "--now", UNIT)
     systemctl.call("stop", ACK)
     for path in (CONF, DROP_IN):
@@ -215,6 +217,7 @@ def _status(args: argparse.Namespace) -> int:
     style = Style()
     if not facts["enabled"]:
         print(style("not enabled", "red") + ": nothing leaves this host")
+        print("'relay-shell forward enable' sends the record to a collector")
         return code
     state = str(facts["state"])
     print(f"to {safe(facts['url'])}: {style(safe(state), 'green' if state == 'active' else 'red')}")

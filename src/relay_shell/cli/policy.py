@@ -40,8 +40,9 @@ def add_parser(sub: Subparsers) -> None:
     parser: Parser = sub.add_parser(
         "policy", help="explain and test decisions", description=DESCRIPTION, epilog=EXAMPLES
     )
-    verbs = parser.add_subparsers(dest="policy_verb", required=True, parser_class=Parser)
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     explain = verbs.add_parser("explain", help="print the command tree with tier and reasons")
+    explain.hint = "quote the command, or put -- before it"
     explain.add_argument(
         "words",
         nargs="+",
@@ -70,9 +71,9 @@ def add_parser(sub: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a subcommand; 0 when all is well, 65 for input or files that cannot be used."""
-    if args.policy_verb == "explain":
+    if args.action == "explain":
         return _explain(args)
-    return _lint(args.files) if args.policy_verb == "lint" else _test()
+    return _lint(args.files) if args.action == "lint" else _test()
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -71,7 +71,9 @@ def available(root: Path) -> dict[str, Path]:
     """Names and files of the postures that the package ships."""
     found = {path.stem: path for path in sorted((root / POSTURES).glob("*.conf"))}
     if not found:
-        raise RelayError("NotFound", reason=f"no postures in {root / POSTURES}")
+        missing = RelayError("NotFound", reason=f"no postures in {root / POSTURES}")
+        missing.next_step = "They come with the package: 'apt install --reinstall relay-shell'."
+        raise missing
     return found
 
 

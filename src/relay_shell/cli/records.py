@@ -148,6 +148,13 @@ def source(file: str | None, path: Path, socket: str | None) -> Files | Desk:
         raise
 
 
+def unrecorded(path: Path) -> RelayError:
+    """The error for a record that is not there."""
+    error = RelayError("NotFound", reason=f"there is no record at {path}")
+    error.next_step = "'relay-shell doctor' says why; --file names another."
+    return error
+
+
 def standalone() -> Path:
     """The record of `relay-shell stdio` (XDG Base Directory Specification, XDG_STATE_HOME)."""
     state = os.environ.get("XDG_STATE_HOME", "")

@@ -28,7 +28,7 @@ VERBS: dict[str, Verb] = {
     "kill": Verb("kill", "Operators", "end a worker, a connection, a call or a principal's work"),
     "metrics": Verb("metrics", "Administration", "print the broker's figures for Prometheus"),
     "forward": Verb("forward", "Administration", "send the record to another host"),
-    "config": Verb("config", "Administration", "check and show the configuration"),
+    "config": Verb("config", "Administration", "check, show and reload the configuration"),
     "posture": Verb("posture", "Administration", "show and set what worker units are allowed"),
     "doctor": Verb("doctor", "Administration", "look for drift between this host and the package"),
     "policy": Verb("policy", "Administration", "explain and test what the policy decides"),
