@@ -87,6 +87,9 @@ def test_a_password_for_sudo_and_the_end_of_a_recording(appliance: Machine) -> N
     machine.write(SETTING, '[recording]\nmode = "full"\nfree_bytes = 0\ndays = 1\n')
     machine.run("relay-shell", "posture", "set", "privileged")
     machine.expect("unable to resolve host")
+    # The session ends while sudo checks the password, wherever that has come to.
+    machine.expect(r"pam_unix\(sudo:auth\): (unix_chkpwd abnormal exit|conversation failed)")
+    machine.expect(r"pam_unix\(sudo:auth\): auth could not identify password|incorrect password")
     with Agent(machine) as agent:
         argv = ["setpriv", "--reuid=outsider", "--clear-groups", "sudo", "-k", "id"]
         session = agent.facts("shell_spawn", argv=argv)["session"]
