@@ -156,3 +156,11 @@ def test_a_reload_says_whether_it_was_accepted(tmp_path):
 def test_a_reload_without_a_broker_fails(cli, tmp_path):
     done = cli("config", "reload", "--quiet", "--socket", str(tmp_path / "none"))
     assert done.status == 69 and "no operator socket" in done.err
+
+
+def test_nothing_changed_is_said(cli, root):
+    (root / "relay-shell.toml").write_text("")
+    (root / "relay-shell.d/50-limits.toml").unlink()
+    done = cli("config", "show", "--changed", "--root", str(root))
+    assert (done.status, done.out) == (0, "")
+    assert done.err == "relay-shell: everything has its default\n"

@@ -95,6 +95,7 @@ def test_a_wrong_value_is_named_and_not_what_reads_it(cli, words, message):
         (["kill", "--principal", ""], "Try 'relay-shell kill --help'."),
         (["audit", "export"], "'relay-shell doctor' says why; --file names another."),
         (["posture", "show", "--root", "."], "They come with the package: "),
+        (["audit", "verify", "--machine", "web2"], "Try 'relay-shell audit --help'."),
     ],
 )
 def test_a_next_step_is_for_an_operator_and_not_for_a_model(cli, tmp_path, words, step):

@@ -133,6 +133,14 @@ def test_a_broker_that_does_not_answer_is_a_figure_too(cli, tmp_path):
     assert parse((tmp_path / "relay-shell.prom").read_text()) == {"relay_shell_up": 0}
 
 
+def test_a_directory_that_is_not_there_is_not_made(cli, tmp_path):
+    socket, place = str(tmp_path / "none.sock"), tmp_path / "node-exportr"
+    done = cli("metrics", "--socket", socket, "--textfile", str(place))
+    assert (done.status, done.out) == (66, "")
+    assert done.err.splitlines()[0] == f"relay-shell: {place} is no directory"
+    assert not place.exists()
+
+
 def test_where_the_textfile_goes(tmp_path):
     there = tmp_path / "textfile"
     assert metrics.directory((str(there),)) == metrics.OWN

@@ -47,6 +47,24 @@ def test_status_of_an_idle_broker(tmp_path):
     story(tmp_path, tell)
 
 
+def test_a_freeze_of_nobody_and_the_end_of_none(tmp_path):
+    async def tell(office):
+        done = await run(office, "freeze", "--principal", "no-such-user")
+        assert done.status == 0 and "frozen principal unix:no-such-user" in done.out
+        noted = "relay-shell: this host has no account 'no-such-user'; the freeze stands\n"
+        assert done.err == noted
+        done = await run(office, "freeze", "--principal", user())
+        assert (done.status, done.err) == (0, "")
+        done = await run(office, "unfreeze", "--tier", "1")
+        assert (done.status, done.out) == (66, "")
+        assert done.err.splitlines() == [
+            "relay-shell: no freeze of tier 1",
+            "'relay-shell status' lists what is frozen.",
+        ]
+
+    story(tmp_path, tell)
+
+
 def test_status_shows_agents_calls_and_freezes(tmp_path):
     async def tell(office):
         _, worker = await office.at_work()

@@ -85,7 +85,13 @@ def test_the_list_says_what_there_is(case: Case) -> None:
     assert (row["session"], row["mode"], row["state"]) == (case.session, "full", "complete")
     assert row["path"] == str(case.path) and row["call"] == "k-1"
     assert json.loads(case("--json", "--check").out)["sound"] is True
-    assert case("--since", "2100-01-01").out.count("\n") == 1
+    none = case("--since", "2100-01-01")
+    assert (none.status, none.out) == (0, "")
+    assert none.err == "relay-shell: no such session is in the record\n"
+    none = case("--check", "--since", "2100-01-01")
+    assert (none.status, none.out) == (0, "")
+    assert none.err == "relay-shell: there are no recordings to check\n"
+    assert case("--check", "s9.nobody").status == 66
 
 
 def test_a_session_plays_without_what_acts_on_the_terminal(case: Case) -> None:

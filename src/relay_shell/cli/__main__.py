@@ -144,6 +144,8 @@ def _report(error: Exception, verb: list[str]) -> int:
         if error.kind in ("InvalidArguments", "NotFound") and step == KINDS[error.kind].next_step:
             # That is said to a model, of its tools.
             step = f"Try '{' '.join(('relay-shell', *verb))} --help'."
+        elif error.kind == "PermissionDenied" and "group" not in message:
+            step = "Run the command as root."
     elif type(error).__name__ == "ConfigError":
         message, status = str(error), 78
         step = "Correct it; 'relay-shell config check' tests it, relay-shell.toml(5) explains it."

@@ -112,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
     jobs = args.jobs or min(len(os.sched_getaffinity(0)), JOBS)
     if args.publish and (args.segment or args.file):
         raise RelayError("InvalidArguments", reason="--publish is for the record of this host")
+    if args.machine and not args.against:
+        raise RelayError("InvalidArguments", reason="--machine is for --against")
     began = time.monotonic()
     known = auditpublish.head(args.socket) if args.publish else None
     keys = _keys(args.key, path)

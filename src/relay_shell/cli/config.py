@@ -136,6 +136,9 @@ def _show(args: argparse.Namespace) -> int:
         found = {n: {"value": settings[n], "source": settings.source(n)} for n in wanted}
         print(json.dumps(found))
         return 0
+    if not wanted:
+        sys.stderr.write("relay-shell: everything has its default\n")
+        return 0
     from ..config.generate import toml
 
     style = Style()

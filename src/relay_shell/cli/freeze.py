@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pwd
+import sys
 from typing import Any
 
 from ..wire.errors import RelayError
@@ -110,4 +111,18 @@ def run(args: argparse.Namespace) -> int:
     print(f"{Style()('frozen', 'red')} {where}; ended at once: {reply['stopped']}")
     for item in reply["frozen"]:
         print(f"  {describe(item)}")
+    if scope == "principal" and not _known(value):
+        name = safe(value.removeprefix("unix:"))
+        sys.stderr.write(f"relay-shell: this host has no account {name!r}; the freeze stands\n")
     return 0
+
+
+def _known(principal: str) -> bool:
+    """False for the principal of an account that there is not: perhaps it is misspelt."""
+    if not principal.startswith("unix:"):
+        return True
+    try:
+        pwd.getpwnam(principal.removeprefix("unix:"))
+    except KeyError:
+        return False
+    return True

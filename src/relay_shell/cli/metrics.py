@@ -17,6 +17,7 @@ from .figures import METRICS, Labels, Status
 from .install import replace
 from .operator import Operator
 from .parser import Subparsers, add_socket
+from .term import safe
 
 DESCRIPTION = """\
 Print the broker's figures in the text format of Prometheus, or write them where node_exporter's
@@ -102,6 +103,10 @@ def run(args: argparse.Namespace) -> int:
     if args.textfile is None:
         sys.stdout.write(text)
     else:
+        if args.textfile and not os.path.isdir(args.textfile):
+            missing = RelayError("NotFound", reason=f"{safe(args.textfile)} is no directory")
+            missing.next_step = "Name that of node_exporter's --collector.textfile.directory."
+            raise missing
         replace(Path(args.textfile or directory()) / FILE, text.encode(), 0o644)
     if trouble is not None:
         sys.stdout.flush()

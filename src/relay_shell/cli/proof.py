@@ -39,9 +39,11 @@ def run(args: argparse.Namespace, posture: str) -> int:
         error = RelayError("InvalidArguments", reason="the drop-in is none of the shipped postures")
         error.next_step = "Look at 'relay-shell posture diff'; 'posture set NAME' installs one."
         raise error
-    if os.geteuid() != 0 or not systemctl.available():
-        error = RelayError("Unavailable", reason="starting a unit takes root and a running systemd")
-        error.next_step = "Run this as root on the host itself."
+    if os.geteuid() != 0:
+        raise RelayError("PermissionDenied", reason="starting a unit takes root")
+    if not systemctl.available():
+        error = RelayError("Unavailable", reason="starting a unit takes a running systemd")
+        error.next_step = "Run this on the host itself."
         raise error
     report = _report(posture)
     failed = [row for row in report["claims"] if row["held"] is False]

@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     """List, check, export or play."""
     rows = _rows(args)
     if args.check:
+        if args.id is not None:
+            _wanted(args.id, rows)
         return _check(args, rows.values())
     if args.id is None:
         return _list(args, rows.values())
@@ -180,10 +182,11 @@ def _show(args: argparse.Namespace, row: Known, file: IO[bytes]) -> int:
 
 
 def _check(args: argparse.Namespace, rows: Iterable[Known]) -> int:
-    bad = 0
+    bad = looked = 0
     for row in rows:
         if not row.path or row.removed:
             continue
+        looked += 1
         try:
             with open_file(row.path) as file:
                 wrong = verify(row, file)
@@ -196,6 +199,8 @@ def _check(args: argparse.Namespace, rows: Iterable[Known]) -> int:
             print(f"{safe(row.session)}: {safe(wrong) if wrong else row.state + ', as recorded'}")
     if bad:
         raise RelayError("Changed", reason=f"{bad} recordings are not as recorded")
+    if not looked and not args.json:
+        _say("there are no recordings to check")
     return 0
 
 
@@ -218,7 +223,10 @@ def _list(args: argparse.Namespace, rows: Iterable[Known]) -> int:
         )
         for row in rows
     ]
-    print(table(head, lines, Style()))
+    if lines:
+        print(table(head, lines, Style()))
+    else:
+        _say("no such session is in the record")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..wire.errors import RelayError
 from .freeze import add_scope, describe, scope_of
 from .operator import Operator
 from .parser import Subparsers, add_json, add_socket
@@ -27,7 +28,12 @@ def run(args: argparse.Namespace) -> int:
     """Unfreeze, and print what stays frozen."""
     scope, value = scope_of(args)
     with Operator(args.socket) as broker:
-        reply = broker.request("unfreeze", {"scope": scope, "value": value})
+        try:
+            reply = broker.request("unfreeze", {"scope": scope, "value": value})
+        except RelayError as error:
+            if error.kind == "NotFound":
+                error.next_step = "'relay-shell status' lists what is frozen."
+            raise
     if args.json:
         print(json.dumps(reply))
         return 0
