@@ -37,6 +37,21 @@ def test_each_role_has_one_hello_a_peer() -> None:
     assert len(hellos) == len(set(hellos))
 
 
+def test_each_field_that_a_row_needs_is_missed_by_its_name() -> None:
+    kinds = {str: "x", int: 1, bool: True, list: [], dict: {}, (int, float): 1}
+    for name, row in TABLE.items():
+        for fields in filter(None, (row.body, row.reply)):
+            whole = {key: kinds[field.type] for key, field in fields.items()}
+            assert check(name, whole, fields) is whole
+            needed = {key: whole[key] for key, field in fields.items() if field.required}
+            assert check(name, needed, fields) is needed
+            for key in needed:
+                # As many as are needed, but one of them another.
+                lacking = {other: value for other, value in whole.items() if other != key}
+                with pytest.raises(RelayError, match=f"field '{key}' is missing"):
+                    check(name, lacking, fields)
+
+
 def test_good_body() -> None:
     """Bounds are inclusive."""
     assert check("x", GOOD, FIELDS) is GOOD

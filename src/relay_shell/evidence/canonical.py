@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..wire.compact import encoder
 from .record import ORDER
 
-# What comes from JSON, or is made for it, holds no cycle.
-_record = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
-_sorted = json.JSONEncoder(
-    ensure_ascii=False,
-    separators=(",", ":"),
-    allow_nan=False,
-    check_circular=False,
-    sort_keys=True,
-).encode
+_record = encoder(allow_nan=False)
+_sorted = encoder(allow_nan=False, sort_keys=True)
 
 _SHAPES = 512
 _orders: dict[tuple[str, ...], tuple[str, ...]] = {}

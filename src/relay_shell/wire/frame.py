@@ -8,9 +8,9 @@ reader of a stored connection drops the tail of a frame whose head its predecess
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from .compact import decode, encoder
 from .errors import RelayError
 from .messages import LARGE
 
@@ -23,15 +23,7 @@ MAX_DEPTH = 64
 """Nesting that a frame may have; deeper input would exhaust Python's recursion in the decoder."""
 
 
-def _no_constant(name: str) -> object:
-    # RFC 8259 has no NaN and no Infinity; Python's decoder would take them.
-    raise ValueError(name)
-
-
-# json.dumps and json.loads with options build an encoder or decoder at each call, at half the
-# cost of a short frame.
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_load = json.JSONDecoder(parse_constant=_no_constant).decode
+_dump = encoder()
 
 
 def encode(frame: dict[str, Any]) -> list[bytes]:
@@ -91,7 +83,7 @@ class Decoder:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        frame = _load(data.decode("utf-8", "surrogatepass"))
+        frame = decode(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise RelayError("Protocol", reason=f"frame is not JSON: {type(error).__name__}") from None
     if not isinstance(frame, dict):

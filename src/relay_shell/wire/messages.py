@@ -361,6 +361,14 @@ TABLE: dict[str, Message] = {
 
 _SIZED = frozenset({str, dict, list})
 
+_needed: dict[int, frozenset[str]] = {
+    id(fields): frozenset(key for key, field in fields.items() if field.required)
+    for row in TABLE.values()
+    for fields in (row.body, row.reply)
+    if fields is not None
+}
+"""The fields that each body must have, by the identity of its row, which the table keeps."""
+
 
 def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Validate a body against its row and return it.
@@ -379,7 +387,7 @@ def check(name: str, body: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
             continue
         if not _fits(value, field):
             raise RelayError("Protocol", reason=f"{name}: field {key!r} is mistyped or too large")
-    if len(body) < len(fields):
+    if len(body) < len(fields) and not body.keys() >= _needed.get(id(fields), fields.keys()):
         for key, field in fields.items():
             if field.required and key not in body:
                 raise RelayError("Protocol", reason=f"{name}: field {key!r} is missing")
