@@ -116,3 +116,21 @@ def test_anything_that_json_can_say_is_described(args: dict[str, Any], limit: in
     assert len(facts.sha256) == 64 and facts.length > 0
     text = facts.shown if isinstance(facts.shown, str) else canonical.encode(facts.shown)
     assert len(text.encode() if isinstance(text, str) else text) <= limit
+
+
+@given(st.dictionaries(st.text(), json_values), st.integers(0, 2100), st.integers(256, 1024))
+@settings(max_examples=60, deadline=None)
+def test_what_is_short_is_shown_as_what_is_looked_through(
+    args: dict[str, Any], pad: int, limit: int
+) -> None:
+    args = {**args, "pad": ["x" * pad, SECRET]}
+    known = arguments.shown(args, redact, limit, canonical.encode(args))
+    assert canonical.encode(known) == canonical.encode(arguments.shown(args, redact, limit))
+
+
+@pytest.mark.parametrize("count", [2040, 2044, 2046, 2047, 2048, 2049, 3000])
+def test_items_are_counted_where_the_text_is_short_as_well(count: int) -> None:
+    for value in ([1] * count, [[]] * (count // 2), {"a": [0] * (count - 1)}):
+        args = {"argv": value}
+        known = arguments.shown(args, redact, 65_536, canonical.encode(args))
+        assert known == arguments.shown(args, redact, 65_536)

@@ -178,3 +178,23 @@ def test_the_next_file_is_to_have_the_attribute(scenario, ext4) -> None:
 
 def test_calls_go_on_with_a_full_disk_where_a_setting_says_so(scenario, disk) -> None:
     scenario("full_and_calls_go_on", TMPFS, disk)
+
+
+def test_a_file_is_steady_until_its_path_names_another(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    file = Active(path)
+    assert file.steady() and not file.replaced()
+    path.rename(tmp_path / "audit.jsonl.1")
+    assert not file.steady() and not file.replaced()
+    # Back again, but for a moment it was astray: the slower look forgets that.
+    (tmp_path / "audit.jsonl.1").rename(path)
+    assert not file.steady()
+    assert not file.replaced() and file.steady()
+    path.unlink()
+    assert not file.steady() and file.replaced()
+    path.touch(0o640)
+    assert not file.steady() and file.replaced()
+    old = file.switch()
+    assert old is not None and file.steady()
+    os.close(old)
+    file.close()

@@ -88,7 +88,8 @@ def shown(value: Any, redact: Redact, limit: int, full: bytes | None = None) -> 
         full: its canonical JSON, if that is known.
     """
     room = _Room(max(SHOWN, 2 * limit) + TAIL)
-    cut = room.take(value)
+    # JSON has no fewer bytes than items or characters, so what is short has room.
+    cut = value if full is not None and len(full) < _ITEMS else room.take(value)
     redacted = redact(cut)
     if room.cut:
         redacted = _trim(cut, redacted, room.cut)

@@ -54,6 +54,8 @@ class Freezer:
 
     def find(self, principal: str, worker: str, tier: int | None = None) -> Freeze | None:
         """The freeze that holds this, if one does; without a tier, no freeze of a tier counts."""
+        if not self._standing:
+            return None
         for key in (("all", ""), ("principal", principal), ("worker", worker)):
             if key in self._standing:
                 return self._standing[key]

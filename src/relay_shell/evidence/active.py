@@ -9,6 +9,7 @@ import os
 import stat
 import struct
 import time
+from array import array
 from pathlib import Path
 from typing import IO
 
@@ -57,6 +58,8 @@ class Active:
         self._terminated = True
         self._fence = False
         self._bare = 0.0
+        self._flags = array("i", (0, 0))
+        """What the kernel puts an int into, though it asks for the room of a long."""
         if lock is not None:
             self._lock = _open(lock, os.O_RDWR, 0o600)
             try:
@@ -186,6 +189,18 @@ class Active:
             self.torn, self._hash, self._terminated = 0, hashlib.sha256(), True
 
     # ---- replacement ---------------------------------------------------------------------
+
+    def steady(self) -> bool:
+        """Whether `replaced` and `fenced` would find all as it was, with nothing to remember."""
+        try:
+            status = os.lstat(self._name)
+            if (status.st_dev, status.st_ino) != self._identity:
+                return False
+            fcntl.ioctl(self.fd, _FS_IOC_GETFLAGS, self._flags)
+        except OSError:
+            return False
+        found = bool(self._flags[0] & _FS_APPEND_FL)
+        return found == self._fence and not self._bare and not self._astray
 
     def replaced(self) -> bool:
         """Whether it is time to `switch`: the path names another file than the one that is open,

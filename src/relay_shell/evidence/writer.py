@@ -237,6 +237,8 @@ class Writer:
     def _look(self) -> bool:
         file = self._file
         assert file is not None
+        if not self.fence.since and file.steady():
+            return False
         try:
             if not file.replaced():
                 self._guard(file)
