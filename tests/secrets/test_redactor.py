@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay_shell.secrets import Redactor, default
+from relay_shell.secrets.redactor import SHORT
 from relay_shell.secrets.rules import fill
+from relay_shell.secrets.scan import Scanner
 
 PAT = "ghp_" + fill("⟦A36⟧", "test")
 
@@ -192,3 +196,24 @@ def test_own_rules_only() -> None:
 def test_a_rule_that_asks_for_the_end_of_a_word_takes_the_end_of_a_line(after: str) -> None:
     text = "echo Xy7hunter22 | sudo -S ls"
     assert "Xy7hunter22" not in default().text(text + after).text
+
+
+PIECES = st.sampled_from(
+    [PAT, "password=", "hunter2", " -u ", "curl", "mysql -p", "://", "a:b@h", "key", "-----BEGIN"]
+) | st.text(max_size=6)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_a_text_without_an_anchor_is_what_the_scanner_makes_of_it(text: str) -> None:
+    for engine in (default(), default(False)):
+        data = text.encode("utf-8", "surrogatepass")
+        scanner = Scanner(engine.compiled)
+        assert engine.data(data) == (scanner.feed(data, True), scanner.counts)
+        assert engine.data(bytearray(data)) == engine.data(data)
+
+
+@pytest.mark.parametrize("size", [SHORT - 1, SHORT, SHORT + 1, 3 * SHORT])
+def test_a_secret_is_found_in_a_text_of_any_length(size: int) -> None:
+    text = "x " * ((size - len(PAT)) // 2) + PAT
+    assert default().text(text).counts == {"github-pat": 1}
+    assert default().text(text[: -len(PAT)]).text == text[: -len(PAT)]

@@ -41,6 +41,10 @@ def assigned_in(command: object, budget: Budget) -> dict[str, bool]:
     while stack:
         item = stack.pop()
         budget.spend()
+        kind = type(item)
+        if kind is str or kind is bool or kind is Literal or item is None:
+            # Most of what there is, and nothing in it.
+            continue
         if isinstance(item, Assignment):
             parts = item.value.parts
             arithmetic = len(parts) == 1 and isinstance(parts[0], Arithmetic)
@@ -61,10 +65,8 @@ def assigned_in(command: object, budget: Budget) -> dict[str, bool]:
                     note(match.group(), False)
         if isinstance(item, list | tuple):
             stack.extend(item)
-        elif not isinstance(item, Literal) and _parts(type(item)):
-            if isinstance(item, Word) and item.plain is not None:
-                continue
-            stack.extend([getattr(item, name) for name in _parts(type(item))])
+        elif not (isinstance(item, Word) and item.plain is not None):
+            stack.extend([getattr(item, name) for name in _parts(kind)])
     return found
 
 

@@ -35,14 +35,17 @@ class CommandScanner(WordScanner):
         self.documents: list[tuple[Redirect, str, bool, bool]] = []
 
     def blank(self) -> None:
-        text = self.text
+        at = self.at
         # Most often there is none.
-        if self.at < self.size and text[self.at] in " \t\\":
-            match = BLANKS.match(text, self.at)
+        if at >= self.size or (char := self.text[at]) not in " \t\\#":
+            return
+        text = self.text
+        if char != "#":
+            match = BLANKS.match(text, at)
             if match:
-                self.at = match.end()
-        if self.at < self.size and text[self.at] == "#":
-            comment = _COMMENT.match(text, self.at)
+                self.at = at = match.end()
+        if at < self.size and text[at] == "#":
+            comment = _COMMENT.match(text, at)
             if comment:
                 self.at = comment.end()
 

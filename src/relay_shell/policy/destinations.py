@@ -142,7 +142,7 @@ def _each(
 def _urls(args: Sequence[Arg]) -> Iterator[str]:
     """The hosts of the words that are, or give an option or setting, a URL."""
     for arg in args:
-        match = _WITHIN.match(arg.text)
+        match = _WITHIN.match(arg.text) if "://" in arg.text else None
         if match:
             text = arg.text[match.end() :]
             found = _place(text, arg.exact)

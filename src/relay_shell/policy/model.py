@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Mode = Literal["open", "guarded", "readonly"]
 Enforcement = Literal["none", "readonly"]
@@ -32,8 +32,7 @@ class Tier(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One node of the command tree.
 
     For kind `command` the text is the canonical form: quotes removed, expansions
@@ -68,8 +67,7 @@ class Node:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The tier of a whole call, why, and the tree it was computed from."""
 
     tier: Tier
@@ -137,8 +135,7 @@ class RuleHit:
     matched: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether a call may run, under which enforcement, and what to do if not."""
 
     allowed: bool

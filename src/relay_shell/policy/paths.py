@@ -71,7 +71,8 @@ def is_device(path: str) -> bool:
 
 def is_secret(path: str) -> bool:
     """Whether the path is a well-known place of a credential."""
-    return _SECRET.fullmatch(normal(path)) is not None
+    # Each of these places has a directory.
+    return "/" in path and _SECRET.fullmatch(normal(path)) is not None
 
 
 def is_broad(path: str) -> bool:

@@ -67,7 +67,7 @@ def judge_program(call: Call, spec: Spec) -> None:
         by_spec(call, spec)
     if call.tier == Tier.READ_ONLY and call.name not in _METADATA:
         for arg in args:
-            if _ADDRESS.match(arg.text) and call.name not in _TEXT:
+            if "://" in arg.text and _ADDRESS.match(arg.text) and call.name not in _TEXT:
                 call.add(1, f"may ask another machine: {arg.display}")
             if paths.is_secret(arg.text):
                 call.add(1, f"reads a credential: {arg.display}")

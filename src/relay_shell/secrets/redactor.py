@@ -15,6 +15,9 @@ from .scan import Scanner
 #: Deeper JSON is refused by the wire already; here it is cut off rather than recursed into.
 MAX_DEPTH = 64
 
+SHORT = 4096
+"""Bytes of a text that is asked for an anchor first: without one there is nothing to decide."""
+
 
 class Redacted(NamedTuple):
     """Redacted text and how often each rule applied."""
@@ -103,9 +106,13 @@ class Redactor:
         Of input longer than ``limit`` bytes only the head is read and returned, without what the
         cut leaves undecided: half a secret at the cut is not shown.
         """
-        scanner = Scanner(self._compiled)
         if limit is None or len(data) <= limit:
-            return RedactedBytes(scanner.feed(bytes(data), True), scanner.counts)
+            data = bytes(data)
+            if len(data) <= SHORT and self._compiled.anchors.search(data) is None:
+                return RedactedBytes(data, {})
+            scanner = Scanner(self._compiled)
+            return RedactedBytes(scanner.feed(data, True), scanner.counts)
+        scanner = Scanner(self._compiled)
         return RedactedBytes(scanner.feed(bytes(data[:limit]), False), scanner.counts)
 
     def text(self, text: str, limit: int | None = None) -> Redacted:
@@ -172,10 +179,11 @@ class Redactor:
 
     def _named(self, value: Mapping[Any, Any]) -> str | None:
         """``{"name": "DB_PASSWORD", "value": "x"}``."""
-        for label in ("name", "Name", "key", "Key"):
-            name = value.get(label)
-            if isinstance(name, str) and ("value" in value or "Value" in value):
-                return self.sensitive(name)
+        if "value" in value or "Value" in value:
+            for label in ("name", "Name", "key", "Key"):
+                name = value.get(label)
+                if isinstance(name, str):
+                    return self.sensitive(name)
         return None
 
     def _list(
