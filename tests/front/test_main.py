@@ -257,6 +257,15 @@ def test_without_a_socket_it_says_so() -> None:
     run(scenario())
 
 
+def connected(path: Path) -> socket.socket | None:
+    """A connection; None until listen(2), before which the path is there and refuses (unix(7))."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if sock.connect_ex(str(path)):
+        sock.close()
+        return None
+    return sock
+
+
 def test_listen_makes_a_socket_for_the_group_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "own.sock"
@@ -266,9 +275,9 @@ def test_listen_makes_a_socket_for_the_group_alone(tmp_path: Path) -> None:
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SRC)},
         )
         try:
-            await until(path.exists)
+            sock = await until(lambda: connected(path))
             assert path.stat().st_mode & 0o777 == 0o660
-            raw = Raw(*await asyncio.open_unix_connection(path))
+            raw = Raw(*await asyncio.open_unix_connection(sock=sock))
             # Without a broker it starts, and answers what needs none.
             assert "result" in await raw.ask("initialize", initialize())
         finally:
