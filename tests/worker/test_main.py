@@ -21,6 +21,7 @@ from processes import mark, processes_with
 from relay_shell.shell import landlock
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.link import pair
+from relay_shell.worker import __main__ as program
 from worker.conftest import BrokerEnd, FrontEnd
 
 SOURCE = str(Path(relay_shell.__file__).parent.parent)
@@ -317,3 +318,16 @@ def test_worker_does_not_start_where_it_cannot_enter(unit: Any) -> None:
             assert await u.ended() == 0
 
     asyncio.run(main())
+
+
+def test_it_waits_for_nothing_that_other_agents_could_use_up() -> None:
+    """epoll(7)'s watches are counted by account, which all Scoped workers share."""
+
+    def epolls() -> int:
+        fds = (os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd"))
+        return sum(os.path.islink(fd) and "eventpoll" in os.readlink(fd) for fd in fds)
+
+    before = epolls()
+    with asyncio.Runner(loop_factory=program.new_loop) as runner:
+        runner.run(asyncio.sleep(0))
+        assert epolls() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -42,6 +43,12 @@ async def serve(front: socket.socket, broker: str) -> str:
     return await worker.done
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop on poll(2): the kernel counts what epoll(7) watches by account (its
+    max_user_watches), and one agent could use up what the workers of all others wait with."""
+    return asyncio.SelectorEventLoop(selectors.PollSelector())
+
+
 def main() -> int:
     """Entry point; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -52,7 +59,8 @@ def main() -> int:
     front = socket.socket(fileno=passed[0][1])
     # What start-up made lives as long as the process: no collection needs to look at it again.
     gc.freeze()
-    reason = asyncio.run(serve(front, os.environ.get("RELAY_SHELL_PATHS_BROKER", BROKER)))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        reason = runner.run(serve(front, os.environ.get("RELAY_SHELL_PATHS_BROKER", BROKER)))
     logging.getLogger(__name__).info("worker ended: %s", reason)
     return 0
 
