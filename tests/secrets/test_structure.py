@@ -6,7 +6,7 @@ import re
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redaction_texts import texts
 
@@ -142,6 +142,7 @@ def test_structure_is_never_hidden(text: str) -> None:
 
 @settings(max_examples=1500, deadline=None)
 @given(texts)
+@example(f"X-Webhook-Signature: ed5e{'7' * 36}.GOOG1E{'A' * 30}")
 def test_twice_is_once(text: str) -> None:
     once = redact(text)
     assert redact(once) == once

@@ -158,7 +158,7 @@ def spaced(
     if _IDENTIFIER.match(value) is not None and lower in key.lower():
         return False
     if cls != "password":
-        if _DIGITS_DOTS.match(value) is not None or _DOTTED.match(value) is not None:
+        if _DIGITS_DOTS.match(value) is not None or _dotted(value):
             return False
         if colon:
             return random_like(value) and not (value.isalpha() and len(value) < 20)
@@ -175,6 +175,14 @@ def spaced(
     return not (
         b"_" in value or b"." in value or _CAMEL.search(value) is not None or len(value) < 4
     )
+
+
+def _dotted(value: bytes) -> bool:
+    """``module.name``, but for digests and identifiers that a machine made: ``ed5e….91c0…``."""
+    if _DOTTED.match(value) is None:
+        return False
+    made = (part for part in value.split(b".") if len(part) >= 20 and part.isalnum())
+    return all(sum(byte in b"0123456789" for byte in part) < 3 for part in made)
 
 
 def _code(value: bytes) -> bool:
