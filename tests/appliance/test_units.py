@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,17 @@ import pytest
 from appliance import check_units
 from appliance.machine import Machine
 from appliance.probe import Probe
+
+# Signals that wait for a process which does not take them, until the kernel refuses one.
+QUEUE = """
+import ctypes, os, signal
+kernel = ctypes.CDLL(None, use_errno=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+for _ in range(70_000):
+    if kernel.sigqueue(os.getpid(), signal.SIGRTMIN, ctypes.c_void_p(0)):
+        print(os.strerror(ctypes.get_errno()))
+        break
+"""
 
 
 @pytest.fixture
@@ -88,6 +100,11 @@ def test_a_scoped_worker_has_a_cgroup_to_divide(scoped: Probe) -> None:
     )
     lines = said.split("\n")
     assert (lines[0], lines[-1]) == ("worker", "killed: 137")
+
+
+def test_queued_signals_are_bounded_since_no_other_limit_counts_them(scoped: Probe) -> None:
+    said = scoped.run(f"python3 -c {shlex.quote(QUEUE)}")
+    assert said == "Resource temporarily unavailable"
 
 
 def test_stopping_a_worker_ends_everything_it_started(scoped: Probe) -> None:
