@@ -30,7 +30,8 @@ from relay_shell.shell.confined import Enforcer
 from relay_shell.shell.environment import Account
 from relay_shell.shell.outputs import OutputStore
 from relay_shell.shell.run import Shell
-from relay_shell.wire.link import Link, pair
+from relay_shell.wire.link import Link
+from relay_shell.wire.sockets import pair
 from relay_shell.worker.worker import Worker
 
 COMMAND = ["/bin/sh", "-c", "true"]

@@ -19,7 +19,7 @@ from relay_shell.broker.principals import Accounts
 from relay_shell.broker.server import Broker
 from relay_shell.config.settings import Settings
 from relay_shell.evidence.generate import json_schema
-from relay_shell.wire import link as wire
+from relay_shell.wire import sockets
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.link import Link
 from relay_shell.wire.messages import VERSION
@@ -207,7 +207,7 @@ class Office:
         return accepted
 
     async def dial(self, name: str = "broker") -> socket.socket:
-        return await wire.connect(self.settings[f"paths.{name}"])
+        return await sockets.connect(self.settings[f"paths.{name}"])
 
     async def front(self) -> Peer:
         """A front that has said hello."""

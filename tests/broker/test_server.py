@@ -11,7 +11,7 @@ from broker.office import Office, Peer, Worker, records_of, settings_in, story, 
 from relay_shell.broker.handshake import Origin
 from relay_shell.broker.judge import Judge, redactor
 from relay_shell.broker.server import Broker
-from relay_shell.wire import link as wire
+from relay_shell.wire import sockets
 from relay_shell.wire.messages import VERSION
 
 # ---- reload ----------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_front_and_worker_in_one_process(tmp_path: Path) -> None:
         broker = Broker(settings_in(tmp_path), local=True)
 
         async def dial() -> socket.socket:
-            ours, theirs = wire.pair()
+            ours, theirs = sockets.pair()
             dialled = asyncio.create_task(broker.serve(theirs, Origin.local()))
             tasks.append(dialled)
             return ours

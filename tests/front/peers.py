@@ -18,7 +18,8 @@ from typing import Any
 from relay_shell.front.app import Front
 from relay_shell.tools.registry import TOOLS
 from relay_shell.wire.errors import RelayError
-from relay_shell.wire.link import Link, pair
+from relay_shell.wire.link import Link
+from relay_shell.wire.sockets import pair
 
 Body = dict[str, Any]
 

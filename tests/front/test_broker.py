@@ -9,7 +9,8 @@ from pathlib import Path
 
 from front.peers import PRINCIPAL, House, house, until
 from relay_shell.wire.errors import RelayError
-from relay_shell.wire.link import Link, pair
+from relay_shell.wire.link import Link
+from relay_shell.wire.sockets import pair
 
 
 def run(scenario) -> None:

@@ -13,7 +13,8 @@ import pytest
 from relay_shell.wire import link as link_module
 from relay_shell.wire.errors import RelayError
 from relay_shell.wire.frame import encode
-from relay_shell.wire.link import Link, connect, pair
+from relay_shell.wire.link import Link
+from relay_shell.wire.sockets import connect, pair
 
 HELLO_REPLY = {"instance": "i", "settings": {}}
 

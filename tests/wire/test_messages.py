@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay_shell.wire.checking import check
 from relay_shell.wire.errors import RelayError
-from relay_shell.wire.messages import TABLE, Field, check
+from relay_shell.wire.messages import TABLE, Field
 
 ROLES = {"front", "broker", "worker", "observer", "operator"}
 FIELDS = {

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from relay_shell.wire.errors import RelayError
-from relay_shell.wire.link import Link, pair
+from relay_shell.wire.link import Link
+from relay_shell.wire.sockets import pair
 from relay_shell.worker.worker import Worker
 
 Body = dict[str, Any]

@@ -20,7 +20,7 @@ import relay_shell
 from processes import mark, processes_with
 from relay_shell.shell import landlock
 from relay_shell.wire.errors import RelayError
-from relay_shell.wire.link import pair
+from relay_shell.wire.sockets import pair
 from relay_shell.worker import __main__ as program
 from worker.conftest import BrokerEnd, FrontEnd
 

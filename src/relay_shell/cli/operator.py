@@ -11,9 +11,10 @@ import os
 import socket
 from typing import Any
 
+from ..wire.checking import check
 from ..wire.errors import RelayError
 from ..wire.frame import PAYLOAD, Decoder, encode
-from ..wire.messages import TABLE, VERSION, check
+from ..wire.messages import TABLE, VERSION
 from .place import setting
 
 GROUP = "relay-shell-operators"

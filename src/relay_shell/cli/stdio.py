@@ -152,7 +152,7 @@ class Standalone:
 
     async def _to_broker(self) -> socket.socket:
         from ..broker.handshake import Origin
-        from ..wire.link import pair
+        from ..wire.sockets import pair
 
         ours, theirs = pair()
         task = asyncio.get_running_loop().create_task(self.broker.serve(ours, Origin.local()))
@@ -161,7 +161,7 @@ class Standalone:
         return theirs
 
     async def _to_worker(self) -> socket.socket:
-        from ..wire.link import pair
+        from ..wire.sockets import pair
         from ..worker.worker import Worker
 
         ours, theirs = pair()

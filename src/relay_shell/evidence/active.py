@@ -146,6 +146,11 @@ class Active:
             raise EvidenceError.of(error, self.path) from None
         return found
 
+    def free(self) -> int:
+        """Octets that its file system has for an account without privileges."""
+        space = os.fstatvfs(self.fd)
+        return space.f_bavail * space.f_frsize
+
     def older(self) -> list[Path]:
         """The rotated files, newest first.
 

@@ -102,10 +102,10 @@ class Writer:
             EvidenceError: it is not safely kept; whatever it announces must not happen.
             ValueError: facts outside the tables, a defect of the caller.
         """
-        if durable and self.journal is not None:
-            await self.journal.ready()
         if not durable:
             return self.append_now(facts)
+        if self.journal is not None:
+            await self.journal.ready()
         record = self._append(facts)
         await self._sync.wait()
         return record
@@ -280,8 +280,7 @@ class Writer:
         changed = self.fence.look(file)
         if changed is not None:
             if self.journal is not None and "error" in changed:
-                alarm = {"event": "trouble", "error": changed["error"], "ts": now()}
-                self.journal.send(alarm)
+                self.journal.send({"event": "trouble", "error": changed["error"], "ts": now()})
             self._put(changed)
 
     def aside(self, facts: Mapping[str, Any]) -> None:
@@ -293,8 +292,8 @@ class Writer:
 
     def _told(self, trouble: EvidenceError | None) -> None:
         if trouble is not None and self.journal is not None:
-            since = self._outage.since
-            self.journal.send({"event": "trouble", "error": trouble.message, "ts": since})
+            at = self._outage.since
+            self.journal.send({"event": "trouble", "error": trouble.message, "ts": at})
         if self._on_state is not None:
             self._on_state(trouble)
 
@@ -362,14 +361,13 @@ class Writer:
             **self._sync.status(),
             "rotations": self._rotations,
             "torn": self._torn,
+            **self._outage.status(),
+            "degraded": ["attribute"] if self.fence.since else [],
+            "signing": self.seals.status(self._seq),
         }
-        facts |= self._outage.status()
-        facts["degraded"] = ["attribute"] if self.fence.since else []
         if self._file is not None:
             facts["append_only"] = self._file.append_only()
-            space = os.fstatvfs(self._file.fd)
-            facts["free"] = space.f_bavail * space.f_frsize
-        facts["signing"] = self.seals.status(self._seq)
+            facts["free"] = self._file.free()
         if self.journal is not None:
             facts["journal"] = self.journal.status()
         return facts

@@ -15,7 +15,7 @@ import sys
 
 from ..config.table import env_name
 from ..tools.registry import TOOLS
-from ..wire import link, notify
+from ..wire import notify, sockets
 from ..wire.errors import KINDS
 from .app import DEFAULTS, Front
 
@@ -104,8 +104,8 @@ async def _serve(options: argparse.Namespace) -> int:
         return KINDS["Unavailable"].exit_status
     front = Front(
         TOOLS,
-        broker=lambda: link.connect(options.broker),
-        worker=lambda: link.connect(options.worker),
+        broker=lambda: sockets.connect(options.broker),
+        worker=lambda: sockets.connect(options.worker),
         store=FdStore(),
         restored=stored,
     )

@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from ..wire import link, notify
+from ..wire import notify, sockets
 from .service import Observer, default_slice
 
 BROKER = "/run/relay-shell/broker.sock"
@@ -24,7 +24,7 @@ async def serve(broker: str, slice_path: str) -> None:
     loop = asyncio.get_running_loop()
 
     async def dial() -> socket.socket:
-        return await link.connect(broker)
+        return await sockets.connect(broker)
 
     observer = Observer(dial, slice_path)
     for number in (signal.SIGTERM, signal.SIGINT):

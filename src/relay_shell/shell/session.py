@@ -221,7 +221,7 @@ class Session:
     def facts(self) -> dict[str, Any]:
         """A row of session_list."""
         now = time.monotonic()
-        row: dict[str, Any] = {
+        return {
             "session": self.handle,
             "command": self.title[:200],
             "pid": self.pid,
@@ -231,8 +231,8 @@ class Session:
             "unread": self.ring.end - max(self.cursor, self.ring.start),
             "rows": self.rows,
             "columns": self.columns,
+            **self._status(),
         }
-        return {**row, **self._status()}
 
     def ending(self) -> dict[str, Any]:
         """What the record says of a session that has ended."""
@@ -388,12 +388,8 @@ class Session:
         self._on_exit(self)
 
     def _status(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self.exit is not None:
-            found["exit"] = self.exit
-        if self.signal is not None:
-            found["signal"] = self.signal
-        return found
+        found = {"exit": self.exit, "signal": self.signal}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from .checking import check
 from .errors import RelayError
 from .frame import PAYLOAD, Decoder, encode
-from .messages import LARGE, TABLE, check
+from .messages import LARGE, TABLE
 
 logger = logging.getLogger(__name__)
 
@@ -382,32 +383,3 @@ def _close(fds: Sequence[int]) -> None:
     for fd in fds:
         with contextlib.suppress(OSError):
             os.close(fd)
-
-
-def pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected ends for links inside one process (standalone composition, tests)."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-
-async def connect(path: str, timeout: float = 5.0) -> socket.socket:
-    """Connect to a listening SOCK_SEQPACKET socket.
-
-    Raises:
-        OSError: it does not exist, may not be used, or nobody accepts within `timeout` seconds.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    sock.setblocking(False)
-    try:
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            try:
-                sock.connect(path)
-                return sock
-            except BlockingIOError:
-                # unix(7): a full backlog answers EAGAIN and the socket never becomes writable.
-                if asyncio.get_running_loop().time() > deadline:
-                    raise TimeoutError(f"{path}: backlog is full") from None
-                await asyncio.sleep(0.01)
-    except BaseException:
-        sock.close()
-        raise

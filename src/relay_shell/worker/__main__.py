@@ -20,7 +20,7 @@ if _absent:
     del sys.modules["ssl"]
 import logging  # noqa: E402
 
-from ..wire import link, notify  # noqa: E402
+from ..wire import notify, sockets  # noqa: E402
 from .worker import SPARE, Worker  # noqa: E402
 
 BROKER = "/run/relay-shell/broker.sock"
@@ -32,7 +32,7 @@ async def serve(front: socket.socket, broker: str) -> str:
     loop = asyncio.get_running_loop()
 
     async def dial() -> socket.socket:
-        return await link.connect(broker)
+        return await sockets.connect(broker)
 
     worker = Worker(front, dial, own_process=True)
     for number in (signal.SIGTERM, signal.SIGINT):
