@@ -168,6 +168,15 @@ def number_in(file: IO[bytes]) -> int:
         file.seek(0)
 
 
+def first_numbers(files: Iterable[Path], path: Path, active: IO[bytes] | None) -> list[int]:
+    """Number of the first record of each file, 0 for none, of the active one at `path` by what
+    `opened` opened."""
+    return [
+        first_number(file) if active is None or file != path else number_in(active)
+        for file in files
+    ]
+
+
 def first_in(file: IO[bytes]) -> int:
     """Number of the first record from here on in an open file, 0 if there is none.
 

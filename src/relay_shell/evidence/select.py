@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .chain import parse
-from .files import first_number, lines, number_in, opened, streams
+from .files import first_numbers, lines, opened, streams
 from .reader import Filter, timestamp
 
 MODES = ("whole", "inclusion")
@@ -119,10 +119,7 @@ def copy(path: str | os.PathLike[str], spans: list[Span]) -> Iterator[tuple[int,
     """Index of the span and line, with its end, of each record in the spans; what is no record is
     left out."""
     files, active = opened(Path(path))
-    firsts = [
-        first_number(file) if active is None or file != Path(path) else number_in(active)
-        for file in files
-    ]
+    firsts = first_numbers(files, Path(path), active)
     needed = [
         file
         for file, first, after in zip(files, firsts, [*firsts[1:], 0], strict=True)

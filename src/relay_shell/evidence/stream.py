@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .chain import link, parse
-from .files import DAMAGE, damaged, first_number, number_in, open_file, opened
+from .files import DAMAGE, damaged, first_numbers, number_in, open_file, opened
 from .moment import now
 from .record import GENESIS, MAX_LINE
 from .siem import ANOMALY
@@ -111,11 +111,8 @@ class Stream:
     def _listed(self) -> tuple[list[tuple[int, Path]], IO[bytes] | None]:
         """The files with the numbers of their first records, and the active one, open."""
         files, active = opened(self._path)
-        found = [
-            (first_number(f) if active is None or f != self._path else number_in(active), f)
-            for f in files
-        ]
-        return found, active
+        firsts = first_numbers(files, self._path, active)
+        return list(zip(firsts, files, strict=True)), active
 
     def _open(self, path: Path, active: IO[bytes] | None) -> None:
         self.close()
