@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 from ..config import ROOT, ConfigError
+from ..config.document import parse_file
 from ..config.errors import Problem
 from ..config.lines import line_of
-from ..config.loader import parse_file
 from ..evidence import canonical
 from ..policy.access import FILE, AccessRules
 from ..policy.access_document import Known, parse, shadowed

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .check import fit, from_env
+from .document import parse_file
 from .errors import ConfigError, Problem
-from .lines import key_lines, line_of
+from .lines import line_of
 from .relations import broken
 from .settings import DEFAULT, Settings
 from .table import DROP_INS, FILE, PREFIX, RESERVED, SECTIONS, TABLE, env_name
-from .trust import check_directory, read
-
-_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
-_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+from .trust import check_directory
 
 
 def load(root: str | os.PathLike[str], environ: Mapping[str, str]) -> Settings:
@@ -60,55 +56,14 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[Path]:
             yield drop_ins / name
 
 
-def parse_file(
-    path: Path, problems: list[Problem]
-) -> tuple[dict[str, Any], dict[tuple[str, ...], int]] | None:
-    """The TOML of a trusted file and the line of each key; None if there is none to use."""
-    where = str(path)
-    try:
-        data = read(path)
-    except FileNotFoundError:
-        if path.is_symlink() or path.parent.name == DROP_INS:
-            problems.append(Problem(where, 0, "is a link to a file that does not exist"))
-        return None
-    except ValueError as error:
-        problems.append(Problem(where, 0, str(error)))
-        return None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problems.append(Problem(where, line, "is not UTF-8"))
-        return None
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        place = _PLACE.search(message)
-        line = int(place[1]) if place and place[1] else text.count("\n") + 1
-        problems.append(Problem(where, line, f"is no TOML: {_PLACE.sub('', _plain(message))}"))
-        return None
-    except RecursionError:
-        problems.append(Problem(where, 0, "is nested too deeply"))
-        return None
-    return document, key_lines(text.replace("\r\n", "\n"))
-
-
-def _plain(message: str) -> str:
-    """What the parser says, but for the mistake of adding a table below the shipped settings."""
-    if twice := _TWICE.match(message):
-        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
-        return f"the table [{name}] is there already; add its settings to that one"
-    return message
-
-
 def _take_file(
     path: Path,
     values: dict[str, Any],
     places: dict[str, tuple[str, int]],
     problems: list[Problem],
 ) -> None:
-    found = parse_file(path, problems)
+    # A name that the directory lists is there, or a link to nothing.
+    found = parse_file(path, problems, required=path.parent.name == DROP_INS)
     if found is None:
         return
     where, (document, lines) = str(path), found

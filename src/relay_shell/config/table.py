@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import authority, evidence, limits, processes, recording
+from .rows import authority, evidence, limits, processes, recording, ssh
 from .rows.authority import TOOL_GROUPS
 from .setting import BROKER, FRONT, WORKER, Setting
 
@@ -55,10 +55,18 @@ SECTIONS: dict[str, str] = {
     "redaction": "Hiding secrets. The arguments in the record are always redacted.",
     "front": "The process that speaks MCP.",
     "worker": "The process that runs the commands of one connection.",
+    "ssh": "Connections to the hosts of the inventory.",
     "paths": "Files and sockets. The units and tmpfiles.d name the same paths: change both.",
 }
 
-_ROWS = (*authority.ROWS, *limits.ROWS, *evidence.ROWS, *recording.ROWS, *processes.ROWS)
+_ROWS = (
+    *authority.ROWS,
+    *limits.ROWS,
+    *evidence.ROWS,
+    *recording.ROWS,
+    *processes.ROWS,
+    *ssh.ROWS,
+)
 _ORDER = list(SECTIONS)
 
 TABLE: dict[str, Setting] = {

@@ -1,0 +1,1 @@
+"""Hosts reached through SSH: which there are, and how they are spoken to."""
