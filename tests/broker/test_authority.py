@@ -123,9 +123,9 @@ def test_readonly_elsewhere_is_what_is_proven_to_change_nothing(tmp_path: Path) 
             ):
                 assert await decided(tool, command=command) == ("deny", "none")
             assert await decided(tool, command="cat", env={"LD_PRELOAD": "/x"}) == ("deny", "none")
-        for tool in ("ssh_spawn", "ssh_upload", "ssh_download", "ssh_forward", "ssh_keyscan"):
+        for tool in ("ssh_spawn", "ssh_upload", "ssh_download", "ssh_forward"):
             assert await decided(tool, path="/srv/x") == ("deny", "none")
-        for tool in ("ssh_hosts", "ssh_forward_list"):
+        for tool in ("ssh_hosts", "ssh_forward_list", "ssh_check", "ssh_keyscan"):
             assert await decided(tool) == ("allow", "none")
         # This machine's kernel does refuse.
         assert await decided("shell_exec", command="touch /srv/x") == ("allow", "readonly")

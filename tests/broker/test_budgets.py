@@ -72,6 +72,19 @@ def test_the_sensitive_class_is_counted_apart() -> None:
     budgets.admit("unix:a", limits, 0, sensitive=True)
 
 
+def test_a_call_on_many_machines_counts_as_many() -> None:
+    clock = Clock()
+    budgets, limits = Budgets(clock), NONE._replace(calls_per_minute=60, burst=5)
+    assert refused(budgets, limits) is None
+    # It needs no more room than another, and what follows waits for all of it.
+    budgets.admit("unix:a", limits, 0, sensitive=True, count=100)
+    assert refused(budgets, limits) == 96
+    clock.now += 96
+    assert refused(budgets, limits) is None and refused(budgets, limits) == 1
+    budgets.admit("unix:b", NONE, 0, sensitive=True, count=100)
+    assert refused(budgets, NONE, "unix:b") is None
+
+
 def test_calls_at_once() -> None:
     limits = NONE._replace(concurrent=2)
     Budgets(Clock()).admit("unix:a", limits, 1, sensitive=True)

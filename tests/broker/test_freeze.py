@@ -16,8 +16,14 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "freeze.json")
 
 
-def held(freezer: Freezer, principal: str = "unix:a", worker: str = "w", tier: int = 0) -> bool:
-    return freezer.find(principal, worker, tier) is not None
+def held(
+    freezer: Freezer,
+    principal: str = "unix:a",
+    worker: str = "w",
+    tier: int = 0,
+    hosts: tuple[str, ...] = (),
+) -> bool:
+    return freezer.find(principal, worker, tier, hosts) is not None
 
 
 def test_nothing_is_frozen_at_first(path: str) -> None:
@@ -34,6 +40,10 @@ def test_nothing_is_frozen_at_first(path: str) -> None:
         ("tier", "2", {"tier": 2}, {"tier": 1}),
         ("tier", "2", {"tier": 3}, {"tier": 0}),
         ("tier", "0", {"tier": 0}, None),
+        ("host", "web1", {"hosts": ("x", "WEB1.")}, {"hosts": ("web11",)}),
+        ("host", "WEB*", {"hosts": ("web1",)}, {"hosts": ("db1", "?web1")}),
+        ("host", "10.0.0.0/8", {"hosts": ("web1", "0x0a.1")}, {"hosts": ("web1", "11.0.0.1")}),
+        ("host", "10.1", {"hosts": ("10.0.0.1",)}, {}),
     ],
 )
 def test_scopes(path: str, scope: str, value: str, frozen: dict, free: dict | None) -> None:
@@ -87,7 +97,8 @@ def test_a_file_that_others_may_write_freezes_everything(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "value"), [("host", "h"), ("tier", "4"), ("tier", ""), ("worker", ""), ("", "")]
+    ("scope", "value"),
+    [("host", "a b"), ("conn", "h"), ("tier", "4"), ("tier", ""), ("worker", ""), ("", "")],
 )
 def test_a_scope_that_means_nothing_is_refused(path: str, scope: str, value: str) -> None:
     with pytest.raises(RelayError) as caught:

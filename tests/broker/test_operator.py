@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,53 @@ def test_a_frozen_tier_aborts_its_calls_and_leaves_the_others(tmp_path: Path) ->
         assert [name for name, _ in worker.heard] == ["abort"]
         assert (await worker.begin("k-2", "ls"))["decision"] == "allow"
         assert "change freeze" in await worker.begin_refused("k-3", "rm -rf /srv")
+
+    story(tmp_path, tell)
+
+
+def test_a_frozen_host_aborts_the_calls_that_reach_it(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        ask: dict[str, Any] = {"tool": "ssh_exec", "args": {"command": "uptime"}}
+        web, jump = ["web1", "10.0.0.1"], ["bastion", "192.0.2.1"]
+        await worker.begin("k-1", **ask, hosts=[web, jump])
+        await worker.begin("k-2", **ask, hosts=[["web2", "10.0.0.2"]])
+        await worker.begin("k-3", "ssh bastion uptime")
+        operator = await office.operator()
+        body = {"scope": "host", "value": "Bastion", "reason": "drill"}
+        assert (await operator.ask("freeze", body))["stopped"] == 2
+        await until(lambda: len(worker.heard) == 2)
+        assert {said["call"] for _, said in worker.heard} == {"k-1", "k-3"}
+        assert "drill" in await worker.begin_refused("k-4", **ask, hosts=[web, jump])
+        assert "drill" in await worker.begin_refused("k-5", "ssh bastion uptime")
+        assert (await worker.begin("k-6", **ask, hosts=[web]))["decision"] == "allow"
+        (record,) = office.records("freeze")
+        assert (record["what"], record["detail"]) == ("host", "host bastion")
+        (denied, _) = office.records("deny")
+        assert denied["hosts"][:2] == ["web1", "bastion"]
+        await operator.ask("freeze", {"scope": "host", "value": "10.0.0.0/30", "reason": "net"})
+        assert "net" in await worker.begin_refused("k-7", **ask, hosts=[web])
+        for value in ("bastion", "10.0.0.0/30"):
+            await operator.ask("unfreeze", {"scope": "host", "value": value})
+        assert (await worker.begin("k-8", **ask, hosts=[web, jump]))["decision"] == "allow"
+        for value in ("", "no host", "10.0.0.1/8", "?$H"):
+            wrong = {"scope": "host", "value": value, "reason": ""}
+            assert (await operator.refused("freeze", wrong)).startswith("InvalidArguments")
+
+    story(tmp_path, tell)
+
+
+def test_calls_that_a_former_broker_admitted_are_known_by_their_hosts(tmp_path: Path) -> None:
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+        ask: dict[str, Any] = {"tool": "ssh_exec", "args": {"command": "uptime"}}
+        await worker.begin("k-1", **ask, hosts=[["web1", "10.0.0.1"]])
+        await office.restart()
+        back = await office.returned(worker, calls=["k-1"])
+        operator = await office.operator()
+        body = {"scope": "host", "value": "10.0.0.1", "reason": "drill"}
+        assert (await operator.ask("freeze", body))["stopped"] == 1
+        assert (await back.hears("abort"))["call"] == "k-1"
 
     story(tmp_path, tell)
 

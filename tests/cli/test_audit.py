@@ -172,6 +172,25 @@ def test_malformed_executions_do_not_stop_the_view(cli, tmp_path):
     assert cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "a")).status == 0
 
 
+def test_show_names_each_machine(cli, tmp_path):
+    rows = [
+        {"host": "web1", "address": "10.0.0.1", "host_key": "SHA256:" + "k" * 43, "status": "ok",
+         "exit": 0, "bytes": 4, "sha256": "ab" * 32},
+        {"host": "web2\x1b[2J", "status": "timeout", "error": "no answer\n"},
+        "odd",
+    ]  # fmt: skip
+    write(tmp_path / "a", {**INTENT, "hosts": ["web1", "web2"]}, {**OUTCOME, "remote": rows})
+    done = cli("audit", "show", INTENT["call_id"], "--file", str(tmp_path / "a"))
+    facts = [" ".join(line.split()) for line in done.out.splitlines()]
+    for fact in (
+        "hosts web1, web2",
+        "machines web1 (10.0.0.1): ok, exit 0, 4 bytes",
+        f"host key SHA256:{'k' * 43}, sha256 {'ab' * 32}",
+        "web2\\x1b[2J: timeout, no answer\\n",
+    ):
+        assert fact in facts, done.out
+
+
 def test_show_of_a_refusal(cli, audit):
     done = cli("audit", "show", DENY["call_id"], "--file", str(audit))
     assert "decision    denied, tier 3 (irreversible), mode guarded" in done.out

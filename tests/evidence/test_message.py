@@ -41,6 +41,26 @@ ALICE = {"principal": "unix:alice", "tool": "shell_exec"}
             "alice shell_exec timeout, SIGKILL, 0 bytes, 60001 ms, 2 survivors",
         ),
         (
+            {"event": "intent", "tool": "ssh_exec", "args": {"host": "web1", "command": "df -h"},
+             "tier": 0, "decision": "allow"},
+            'alice ssh_exec "df -h" on web1 tier 0 allowed',
+        ),
+        (
+            {"event": "intent", "tool": "ssh_fanout", "tier": 0, "decision": "allow",
+             "args": {"hosts": ["@web", "a", "b\n", "c", "d"], "argv": ["df", "-h"]}},
+            'alice ssh_fanout "df -h" on @web, a, b\\n and 2 more tier 0 allowed',
+        ),
+        (
+            {"event": "intent", "tool": "ssh_keyscan", "args": {}, "tier": 0,
+             "decision": "allow"},
+            'alice ssh_keyscan tier 0 allowed',
+        ),
+        (
+            {"event": "outcome", "tool": "ssh_fanout", "status": "error", "bytes": 9,
+             "remote": [{"status": "ok", "exit": 0}, {"status": "ok", "exit": 1}, {}, "odd"]},
+            "alice ssh_fanout error, 9 bytes, 3 machines, 2 failed",
+        ),
+        (
             {"event": "interrupted", "call_id": "k-1"},
             "alice shell_exec k-1 interrupted, outcome unknown",
         ),

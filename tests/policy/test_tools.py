@@ -102,7 +102,8 @@ def test_session_input_is_judged_as_the_lines_that_reach_the_shell() -> None:
         ("file_read", 0),
         ("file_write", 2),
         ("ssh_forward", 2),
-        ("ssh_check", 1),
+        ("ssh_check", 0),
+        ("ssh_keyscan", 0),
         ("host_query", 0),
     ],
 )

@@ -172,6 +172,13 @@ def test_reloaded_settings_apply_at_once(setting: Any) -> None:
                 },
             )
             await s.until(lambda: s.worker._identity["mode"] == "guarded")
+            assert "hosts" not in s.worker._identity
+            granted = {"settings": {}, "mode": "open", "ceiling": 3, "groups": []}
+            s.broker.links[-1].notify("settings", {**granted, "access_hosts": ["web-*"]})
+            await s.until(lambda: s.worker._identity.get("hosts") == ["web-*"])
+            s.broker.links[-1].notify("settings", {**granted, "mode": "guarded", "ceiling": 2})
+            await s.until(lambda: s.worker._identity["mode"] == "guarded")
+            assert "hosts" not in s.worker._identity
             info = await s.front.result("server_info")
             assert (info["mode"], info["ceiling"]) == ("guarded", 2)
             error = (await s.front.result("shell_exec", argv=["true"]))["error"]

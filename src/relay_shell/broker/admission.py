@@ -23,6 +23,7 @@ from .judge import Judgement
 from .outcomes import Outcomes, repeated
 from .preparation import Preparation, Prepared
 from .principals import Access
+from .reach import Machines, at_once, machines_of, names_of, recorded, runs
 from .state import State
 from .typed import Typed
 from .workers import Worker
@@ -73,10 +74,11 @@ class Admission:
             self._check_room(worker)
             access = await self._access(worker, body["conn"])
             state.budgets.arrive(worker.principal, state.limits(access))
-            replay = await self._replay(worker, body, identity)
+            machines = machines_of(body.get("hosts", []))
+            replay = await self._replay(worker, body, identity, machines)
             if replay is not None:
                 return replay
-            prepared = await self._preparation.prepare(worker, body)
+            prepared = await self._preparation.prepare(worker, body, machines)
             if worker.link is not link or link is None:
                 # One that has returned meanwhile asks again, and would never hear of this.
                 raise RelayError("Cancelled", reason="the worker is gone")
@@ -95,7 +97,7 @@ class Admission:
             self._preparing[worker.id] -= 1
             if not self._preparing[worker.id]:
                 del self._preparing[worker.id]
-        return await self._decide(worker, call_id, tool, identity, prepared, body)
+        return await self._decide(worker, call_id, tool, identity, prepared, body, machines)
 
     def _check_room(self, worker: Worker) -> None:
         """Hold the limit of calls at once; the one that asks counts among those prepared."""
@@ -120,7 +122,9 @@ class Admission:
             raise RelayError("Denied", reason=f"{worker.principal} has no access: {access.refusal}")
         return access
 
-    async def _replay(self, worker: Worker, body: Body, identity: Body) -> Body | None:
+    async def _replay(
+        self, worker: Worker, body: Body, identity: Body, machines: Machines
+    ) -> Body | None:
         """The answer to a call that repeats a key, None for the first one; it waits for that.
 
         Raises:
@@ -151,7 +155,7 @@ class Admission:
             error = RelayError("Busy", reason=f"the first call with this key, {entry.call}, runs")
             error.retry_after = 5
             raise error
-        frozen = state.freezer.find(worker.principal, worker.id)
+        frozen = state.freezer.find(worker.principal, worker.id, hosts=names_of(machines))
         if frozen is not None:
             raise RelayError("Frozen", reason=frozen.reason)
         limit = state.settings["evidence.args_bytes"]
@@ -163,6 +167,7 @@ class Admission:
             decision="replay",
             args=arguments.shown(body["args"], state.judge.redact, limit),
             args_sha256=digest,
+            hosts=recorded(machines, (), state.judge.redact) or None,
             request_id=body.get("request_id"),
             detail=entry.call,
             status=entry.outcome["status"],
@@ -221,6 +226,7 @@ class Admission:
         identity: Body,
         prepared: Prepared,
         body: Body,
+        machines: Machines,
     ) -> Body:
         state = self._state
         judgement = prepared.judgement
@@ -234,10 +240,10 @@ class Admission:
             "reasons": prepared.reasons,
             "reason": prepared.reason,
             **prepared.arguments.facts(),
-            "hosts": prepared.hosts if isinstance(prepared.hosts, list) else None,
+            "hosts": prepared.hosts or None,
             "request_id": body.get("request_id"),
         }
-        frozen = state.freezer.find(worker.principal, worker.id, judgement.tier)
+        frozen = state.freezer.find(worker.principal, worker.id, judgement.tier, prepared.reaches)
         if frozen is not None:
             reasons = [f"frozen ({frozen}): {frozen.reason}"]
             state.trail.note(event="deny", **(facts | {"decision": "deny", "reasons": reasons}))
@@ -247,7 +253,8 @@ class Admission:
             return _verdict("deny", judgement)
         try:
             state.remote.check(judgement.tier)
-            self._hold(worker, call_id, tool, prepared)
+            weight = at_once(tool, body["args"], machines)
+            self._hold(worker, call_id, tool, prepared, runs(tool, machines))
         except RelayError as error:
             state.floods.record(
                 f"worker {worker.id}",
@@ -264,6 +271,8 @@ class Admission:
             tool=tool,
             tier=judgement.tier,
             facts=repeated(facts),
+            hosts=prepared.reaches,
+            weight=weight,
         )
         # Entered before its record, so that whatever ends the worker meanwhile finds it.
         state.calls.add(call)
@@ -284,8 +293,8 @@ class Admission:
         state.changed()
         return self._admitted(call, worker, judgement)
 
-    def _hold(self, worker: Worker, call: str, tool: str, prepared: Prepared) -> None:
-        """Take what a call that is about to run uses up.
+    def _hold(self, worker: Worker, call: str, tool: str, prepared: Prepared, count: int) -> None:
+        """Take what a call that is about to run uses up; it counts as so many.
 
         Raises:
             RelayError: kind OverBudget, Busy or EvidenceUnavailable; nothing was taken.
@@ -301,6 +310,7 @@ class Admission:
             state.limits(prepared.access),
             state.calls.count_principal(principal),
             sensitive=tool in SENSITIVE or prepared.judgement.tier >= Tier.IRREVERSIBLE,
+            count=count,
         )
         self._typed.begin(prepared.look, call)
         try:
@@ -318,7 +328,7 @@ class Admission:
         if state.calls.find(call.id) is not call:
             # The worker vanished or asked again, and the record says so.
             raise RelayError("Cancelled", reason="the worker is gone")
-        frozen = state.freezer.find(call.principal, worker.id, call.tier)
+        frozen = state.freezer.find(call.principal, worker.id, call.tier, call.hosts)
         if frozen is None and not call.aborted:
             return _verdict("allow", judgement)
         state.calls.remove(call)
@@ -330,9 +340,9 @@ class Admission:
 
     # ---- after ---------------------------------------------------------------------------
 
-    async def explain(self, worker: Worker, tool: str, args: Body) -> Judgement:
+    async def explain(self, worker: Worker, tool: str, args: Body, machines: Machines) -> Judgement:
         """The judgement on a call that is not made."""
-        return await self._preparation.explain(worker, tool, args)
+        return await self._preparation.explain(worker, tool, args, machines)
 
     def end(self, worker: Worker, body: Body) -> Body:
         """Record how a call ended; see `Outcomes.end`."""

@@ -90,7 +90,7 @@ class Authority:
     def tell(self, worker: Worker) -> None:
         """Tell a worker its settings and what it may do."""
         if worker.link is not None:
-            access = self._state.access_of(worker).as_wire()
+            access = self._state.told_worker(worker)
             body = {"settings": self._state.worker_settings(worker), **access}
             with contextlib.suppress(RelayError):
                 worker.link.notify("settings", body)

@@ -63,8 +63,8 @@ class _Bucket:
         # A rounding error of the refill must not refuse the call that waited as told.
         return max(0.0, lacking / rate) if lacking > 1e-6 else 0.0
 
-    def take(self) -> None:
-        self.spent += 1
+    def take(self, count: int = 1) -> None:
+        self.spent += count
 
 
 class _Hour:
@@ -266,12 +266,16 @@ class Budgets:
             account.calls.take()
             self._used(1 / max(limits.burst, 1))
 
-    def admit(self, principal: str, limits: Limits, running: int, *, sensitive: bool) -> None:
+    def admit(
+        self, principal: str, limits: Limits, running: int, *, sensitive: bool, count: int = 1
+    ) -> None:
         """Hold the limits of what is about to run.
 
         Args:
             running: calls of the principal that run now.
             sensitive: whether the call belongs to the stricter class.
+            count: as how many calls it counts. One that has come in needs no more room than
+                another: what is more than one is owed, and holds up those that follow.
 
         Raises:
             RelayError: kind OverBudget; Busy, for too many at once.
@@ -292,6 +296,9 @@ class Budgets:
                 raise over(f"{what} (sensitive_per_minute, sensitive_burst)", wait)
             account.sensitive.take()
             self._used(1 / max(limits.sensitive_burst, 1))
+        if count > 1 and limits.calls_per_minute:
+            self._account(principal).calls.take(count - 1)
+            self._used((count - 1) / max(limits.burst, 1))
 
     def charge(self, principal: str, cpu_ms: object = None, output: object = None) -> None:
         """Add what an ended call used; what is no positive number is not known."""

@@ -33,6 +33,10 @@ class LiveCall:
     tier: int
     facts: dict[str, Any]
     """What the outcome record repeats of the intent."""
+    hosts: tuple[str, ...] = ()
+    """Names of the machines that it reaches, and hosts that its command names."""
+    weight: int = 1
+    """As how many calls of its principal it counts while it runs."""
     since: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     claimed: bool = True
@@ -81,7 +85,7 @@ class Calls:
         return self._by_worker[worker]
 
     def count_principal(self, principal: str) -> int:
-        """Live calls of one principal."""
+        """Live calls of one principal; a call on many machines at once counts as many."""
         return self._by_principal[principal]
 
     def add(self, call: LiveCall) -> None:
@@ -94,7 +98,7 @@ class Calls:
             raise RelayError("Protocol", reason=f"call {call.id} is already running")
         self._all[call.id] = call
         self._by_worker[call.worker] += 1
-        self._by_principal[call.principal] += 1
+        self._by_principal[call.principal] += call.weight
 
     def get(self, call: str, worker: str) -> LiveCall:
         """Return a live call of one worker.
@@ -126,7 +130,7 @@ class Calls:
         self._by_worker[call.worker] -= 1
         if not self._by_worker[call.worker]:
             del self._by_worker[call.worker]
-        self._by_principal[call.principal] -= 1
+        self._by_principal[call.principal] -= call.weight
         if not self._by_principal[call.principal]:
             del self._by_principal[call.principal]
         return True

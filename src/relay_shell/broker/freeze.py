@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ..policy.access import host_allowed, pattern_trouble
+from ..policy.hosts import canonical_pattern
 from ..wire.errors import RelayError
 from . import statefile
 
-SCOPES = ("all", "principal", "worker", "tier")
+SCOPES = ("all", "principal", "worker", "tier", "host")
 LIMIT = 4096
 """Freezes that may stand at once."""
 
@@ -27,6 +29,10 @@ class Freeze(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         return self._asdict()
+
+    def holds(self, hosts: Iterable[str]) -> bool:
+        """Whether it is a freeze of one of these hosts."""
+        return self.scope == "host" and any(host_allowed(host, (self.value,)) for host in hosts)
 
     def __str__(self) -> str:
         return f"{self.scope} {self.value}".rstrip()
@@ -52,8 +58,14 @@ class Freezer:
         """All freezes, the oldest first."""
         return list(self._standing.values())
 
-    def find(self, principal: str, worker: str, tier: int | None = None) -> Freeze | None:
-        """The freeze that holds this, if one does; without a tier, no freeze of a tier counts."""
+    def find(
+        self, principal: str, worker: str, tier: int | None = None, hosts: Sequence[str] = ()
+    ) -> Freeze | None:
+        """The freeze that holds this, if one does; without a tier, no freeze of a tier counts.
+
+        Args:
+            hosts: what the call reaches, by all names.
+        """
         if not self._standing:
             return None
         for key in (("all", ""), ("principal", principal), ("worker", worker)):
@@ -63,7 +75,13 @@ class Freezer:
             for level in range(tier, -1, -1):
                 if ("tier", str(level)) in self._standing:
                     return self._standing["tier", str(level)]
-        return None
+        return self._of_host(hosts) if hosts else None
+
+    def _of_host(self, hosts: Sequence[str]) -> Freeze | None:
+        frozen = {value: row for (scope, value), row in self._standing.items() if scope == "host"}
+        if not frozen or not any(host_allowed(host, tuple(frozen)) for host in hosts):
+            return None
+        return next(row for row in frozen.values() if row.holds(hosts))
 
     def add(self, scope: str, value: str, reason: str, by: str) -> Freeze:
         """Freeze at once; `keep` makes it last.
@@ -110,6 +128,11 @@ class Freezer:
             return "all", ""
         if not value or (scope == "tier" and value not in ("0", "1", "2", "3")):
             raise RelayError("InvalidArguments", reason=f"freeze {scope}: bad value {value!r}")
+        if scope == "host":
+            reason = pattern_trouble(value)
+            if reason:
+                raise RelayError("InvalidArguments", reason=f"freeze host {value!r}: {reason}")
+            return scope, canonical_pattern(value)
         return scope, value
 
     def _stamp(self) -> str:

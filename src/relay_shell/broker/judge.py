@@ -82,9 +82,14 @@ class Judge:
         ]
 
     def decide(
-        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
+        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[str]
     ) -> Judgement:
-        """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order."""
+        """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order.
+
+        Args:
+            hosts: every name of every machine that the worker resolved; the arguments may name
+                aliases of them, which meet the deny rules as well.
+        """
         # Which shell reads the text is the operator's setting, never an argument.
         args = {**args, "shell": self._shell}
         verdict = classify_call(tool, args)
@@ -93,14 +98,8 @@ class Judge:
         if group in self._disabled:
             reason = f"tool group {group} is switched off (tools.disabled)"
             return Judgement(False, int(verdict.tier), access.mode, "none", (reason,), "", connects)
-        if self._rules:
-            # The hosts are those that the worker resolved; the arguments may name aliases.
-            given = args.get("hosts")
-            also = given if isinstance(given, list) else []
-            named = {**args, "hosts": [*also, *map(str, hosts)]} if hosts else args
-            hit = self._rules.check(*rule_texts(tool, named, verdict))
-        else:
-            hit = None
+        texts = rule_texts(tool, args, verdict, hosts) if self._rules else None
+        hit = self._rules.check(*texts) if texts else None
         decision = admit(
             cast(Mode, access.mode),
             verdict,

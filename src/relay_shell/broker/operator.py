@@ -194,6 +194,10 @@ class Operators:
         if freeze.scope == "tier":
             level = int(freeze.value)
             return sum(self._abort(call, reason) for call in state.calls if call.tier >= level)
+        if freeze.scope == "host":
+            return sum(
+                self._abort(call, reason) for call in state.calls if freeze.holds(call.hosts)
+            )
         workers = [
             worker
             for worker in state.workers

@@ -9,6 +9,7 @@ from ..evidence.errors import EvidenceError
 from ..wire.errors import RelayError
 from .calls import STATUSES, LiveCall
 from .idempotency import Replays
+from .remote import remote_rows
 from .state import State
 from .typed import Typed
 from .workers import Worker
@@ -45,7 +46,8 @@ class Outcomes:
 
         Raises:
             RelayError: EvidenceUnavailable, if the outcome could not be written yet; it waits in
-                memory. Protocol, for a status that no worker may use.
+                memory. Protocol, for a status that no worker may use, and, once the outcome is
+                recorded, for rows of machines that mean nothing.
         """
         state = self._state
         if body["status"] not in STATUSES:
@@ -54,6 +56,14 @@ class Outcomes:
         facts: Body = {name: body[name] for name in _OUTCOME if name in body}
         facts["duration_ms"] = body["duration_ms"]
         facts["error"] = str(state.judge.redact(error)) if error else None
+        trouble = ""
+        if "remote" in body:
+            try:
+                facts["remote"] = remote_rows(body["remote"], state.judge.redact)
+            except RelayError as wrong:
+                # How the call ended is known all the same.
+                trouble = f"what it says of machines is not recorded: {wrong.message}"
+                facts["error"] = "; ".join(filter(None, (facts["error"], trouble)))
         call = state.calls.find(body["call"])
         if call is None and self.known(worker.id, body["call"]):
             # The worker did not hear the first answer.
@@ -74,7 +84,8 @@ class Outcomes:
         state.calls.remove(call)
         self._typed.end(call.id, typed=True if body["status"] == "ok" else None)
         state.budgets.charge(call.principal, body.get("cpu_ms"), body.get("bytes"))
-        self._replays.ended(call.id, {"status": body["status"], **facts})
+        kept = {name: value for name, value in facts.items() if name != "remote"}
+        self._replays.ended(call.id, {"status": body["status"], **kept})
         state.tally.ended(body["status"])
         self._ended[worker.id, call.id] = None
         if len(self._ended) > ENDED:
@@ -89,10 +100,12 @@ class Outcomes:
         facts["observed"] = state.observation.covers(call)
         try:
             state.trail.append(event="outcome", **call.facts, status=body["status"], **facts)
-        except EvidenceError as trouble:
-            failure = RelayError("EvidenceUnavailable", reason=trouble.message)
-            failure.message = f"the outcome waits in the broker's memory; {trouble.message}"
+        except EvidenceError as unwritten:
+            failure = RelayError("EvidenceUnavailable", reason=unwritten.message)
+            failure.message = f"the outcome waits in the broker's memory; {unwritten.message}"
             raise failure from None
+        if trouble:
+            raise RelayError("Protocol", reason=f"end: {trouble}")
         return {}
 
     def interrupted(self, call: LiveCall, reason: str) -> None:
@@ -144,6 +157,7 @@ def repeated(facts: Body) -> Body:
 def reopened(intent: Body) -> LiveCall:
     """A call that a former broker left without an outcome, by its intent record."""
     principal = str(intent.get("principal", ""))
+    hosts = intent.get("hosts")
     return LiveCall(
         id=str(intent["call_id"]),
         conn=str(intent.get("conn", "")),
@@ -153,5 +167,6 @@ def reopened(intent: Body) -> LiveCall:
         tool=str(intent.get("tool", "")),
         tier=intent["tier"] if isinstance(intent.get("tier"), int) else 3,
         facts=repeated(intent),
+        hosts=tuple(map(str, hosts)) if isinstance(hosts, list) else (),
         claimed=False,
     )

@@ -7,13 +7,13 @@ holds up the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..policy.model import UNKNOWN_HOST
+from ..policy.toolgroups import REACHING
 from ..wire.errors import RelayError
 from . import arguments
 from .arguments import Arguments
@@ -21,6 +21,7 @@ from .idempotency import digest_of, key_of
 from .judge import Judgement
 from .precedents import Precedent
 from .principals import Access
+from .reach import Machines, meant, names_of, recorded
 from .state import State
 from .typed import Look, Typed
 from .workers import Worker
@@ -31,8 +32,10 @@ LARGE_EACH, LARGE_ALL = 4, 32
 """Large calls in preparation at once, of one principal and in all; each may hold
 `messages.ARGUMENTS`."""
 
-HOSTS, HOST = 32, 100
-"""Hosts of one call in the record, and characters of one that its command names."""
+UNRESOLVED = (
+    "judged by the names in the arguments; what they stand for, jump hosts included, is judged "
+    "when the call is made"
+)
 
 UNGRANTED = "server_info and tools/list show what is granted; an operator grants in access.toml"
 
@@ -43,7 +46,10 @@ class Prepared(NamedTuple):
     arguments: Arguments
     judgement: Judgement
     reasons: list[str]
-    hosts: Any
+    hosts: list[str]
+    """As the record names them; see `reach.recorded`."""
+    reaches: tuple[str, ...]
+    """Every name of every machine, and the hosts that the command names."""
     reason: str | None
     look: Look
     """The arguments as they were judged; see `Typed`."""
@@ -82,19 +88,23 @@ class Preparation:
         """Stop the thread; what it prepares is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def prepare(self, worker: Worker, body: Body) -> Prepared:
+    async def prepare(self, worker: Worker, body: Body, machines: Machines) -> Prepared:
         """Judge a call, in the thread where that is costly; nothing is taken yet.
+
+        Args:
+            machines: what the call reaches, by all names.
 
         Raises:
             RelayError: kind Busy.
         """
         waiting = self._typed.waiting(worker.id, body["tool"], body["args"])
+        waiting += sum(len(name) for names in machines for name in names)
         if waiting + arguments.cost(body["args"], arguments.LIGHT) <= arguments.LIGHT:
-            return self._judge(worker, body)
+            return self._judge(worker, body, machines)
         large = arguments.cost(body["args"], arguments.LARGE) > arguments.LARGE
         async with self.thread(worker.principal, large) as run:
             for _ in range(4):
-                prepared: Prepared = await run(self._judge, worker, body)
+                prepared: Prepared = await run(self._judge, worker, body, machines)
                 # What another call typed meanwhile would complete another line.
                 if self._typed.stands(prepared.look):
                     return prepared
@@ -120,21 +130,30 @@ class Preparation:
             if not queue.users:
                 self._queues.pop(principal, None)
 
-    async def explain(self, worker: Worker, tool: str, args: Body) -> Judgement:
-        """The judgement on a call that is not made."""
+    async def explain(self, worker: Worker, tool: str, args: Body, machines: Machines) -> Judgement:
+        """The judgement on a call that is not made.
+
+        Args:
+            machines: what it would reach; of a tool that reaches some and comes without, it is
+                those that its arguments name.
+        """
         access = self._state.access_of(worker)
-        if arguments.cost(args, arguments.LIGHT) <= arguments.LIGHT:
-            return self._decided(tool, args, access, [])
-        async with self.thread(worker.principal, large=False) as run:
-            found: Judgement = await run(self._decided, tool, args, access, [])
-            return found
+        unresolved = tool in REACHING and not machines
+        if unresolved:
+            machines = meant(args)
+        size = sum(len(name) for names in machines for name in names)
+        if size + arguments.cost(args, arguments.LIGHT) <= arguments.LIGHT:
+            found = self._decided(tool, args, access, machines)
+        else:
+            async with self.thread(worker.principal, large=False) as run:
+                found = await run(self._decided, tool, args, access, machines)
+        return found._replace(reasons=(*found.reasons, UNRESOLVED)) if unresolved else found
 
     def _decided(
-        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[Any]
+        self, tool: str, args: Mapping[str, Any], access: Access, machines: Machines
     ) -> Judgement:
-        judgement = self._state.judge.decide(tool, args, access, hosts)
-        asked = (*hosts, *judgement.hosts)
-        refusal = access.refuses(tool, asked) if judgement.allowed else ""
+        judgement = self._state.judge.decide(tool, args, access, names_of(machines))
+        refusal = access.refuses(tool, machines, judgement.hosts) if judgement.allowed else ""
         if not refusal:
             return judgement
         return judgement._replace(
@@ -142,41 +161,44 @@ class Preparation:
         )
 
     def _found(
-        self, worker: Worker, body: Body, described: Arguments, look: Look, access: Access
+        self,
+        worker: Worker,
+        body: Body,
+        described: Arguments,
+        look: Look,
+        access: Access,
+        machines: Machines,
     ) -> Precedent:
         """The judgement on a call; a precedent where nothing but the call itself decides."""
         judge, tool, args = self._state.judge, body["tool"], body["args"]
-        hosts = body.get("hosts") or []
-        alone = look.args is args and not hosts
+        alone = look.args is args and not machines
         if alone:
             found = judge.precedents.find(worker.principal, tool, described, access)
             if found is not None:
                 return found
-        judgement = self._decided(tool, look.args, access, hosts)
+        judgement = self._decided(tool, look.args, access, machines)
         found = Precedent(access, judgement, judge.told(judgement.reasons))
         if alone and described.shown == args:
             # No secret was found in it.
             judge.precedents.keep(worker.principal, tool, described, found)
         return found
 
-    def _judge(self, worker: Worker, body: Body) -> Prepared:
+    def _judge(self, worker: Worker, body: Body, machines: Machines) -> Prepared:
         state = self._state
         judge, limit = state.judge, state.settings["evidence.args_bytes"]
-        hosts = body.get("hosts") or []
         look = self._typed.look(worker.id, body["tool"], body["args"])
         access = state.access_of(worker, body["conn"])
         described = arguments.describe(body["args"], judge.redact, limit)
-        found = self._found(worker, body, described, look, access)
+        found = self._found(worker, body, described, look, access, machines)
         judgement = found.judgement
-        named = (host[:HOST] for host in judgement.hosts if host != UNKNOWN_HOST)
-        asked = [*hosts, *(host for host in dict.fromkeys(named) if host not in hosts)][:HOSTS]
         reason = body.get("reason")
         key = key_of(body["args"]) if state.settings["limits.replay"] else ""
         return Prepared(
             described,
             judgement,
             found.reasons,
-            arguments.shown(asked, judge.redact, limit) if asked else None,
+            recorded(machines, judgement.hosts, judge.redact),
+            (*names_of(machines), *judgement.hosts),
             str(judge.redact(reason)) if reason else None,
             look,
             access,

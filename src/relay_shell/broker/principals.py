@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ..policy.access import Grant, host_allowed, more_recorded
 from ..policy.model import UNKNOWN_HOST
+from ..policy.toolgroups import REACHING
 from ..wire.errors import RelayError
 from .peer import Peer, PeerError, of
 
@@ -71,20 +72,32 @@ class Access(NamedTuple):
     redact: bool = True
     """Whether secrets in output are hidden from it."""
 
-    def refuses(self, tool: str, hosts: Sequence[object]) -> str:
-        """Why a call of this tool for these hosts is outside the grant, "" if it is inside."""
+    def refuses(
+        self, tool: str, machines: Sequence[Sequence[str]], named: Sequence[str] = ()
+    ) -> str:
+        """Why a call of this tool is outside the grant, "" if it is inside.
+
+        Args:
+            machines: those that the call reaches, each by its names: one that is granted suffices.
+            named: hosts that the call's command names.
+        """
         if self.refusal:
             return self.refusal
         if self.tools is not None and tool not in self.tools:
             return f"{self.rule} does not grant the tool {tool}"
         if self.hosts is not None:
-            for host in hosts:
-                if isinstance(host, str) and host.startswith(UNKNOWN_HOST):
-                    what = host[1:129] or "its text is not understood"
-                    return f"{self.rule} grants hosts, and which one is meant is not known: {what}"
-                if not isinstance(host, str) or not host_allowed(host, self.hosts):
-                    return f"{self.rule} does not grant the host {str(host)[:128]}"
+            if tool in REACHING and not machines:
+                return self._unknown(f"{tool} came without its machines")
+            for names in (*machines, *((host,) for host in named)):
+                first = names[0]
+                if first.startswith(UNKNOWN_HOST):
+                    return self._unknown(first[1:129] or "its text is not understood")
+                if not any(host_allowed(name, self.hosts) for name in names):
+                    return f"{self.rule} does not grant the host {first[:128]}"
         return ""
+
+    def _unknown(self, what: str) -> str:
+        return f"{self.rule} grants hosts, and which one is meant is not known: {what}"
 
     def as_wire(self) -> dict[str, Any]:
         return {"mode": self.mode, "ceiling": self.ceiling, "groups": list(self.groups)}

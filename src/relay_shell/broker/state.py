@@ -125,6 +125,22 @@ class State:
             settings["redaction.output"] = "off" if shown else "on"
         return settings
 
+    def told_worker(self, worker: Worker) -> dict[str, Any]:
+        """What a worker is told that it may do.
+
+        `access_hosts`, for listing machines, is absent where all are granted. Of connections that
+        are granted different ones, only what is granted to each is told.
+        """
+        told = self.access_of(worker).as_wire()
+        known = [self.access_of(worker, conn) for conn in worker.conns]
+        granted = [access.hosts for access in known if access.hosts is not None]
+        if granted:
+            rest = [set(hosts) for hosts in granted[1:]]
+            told["access_hosts"] = [
+                host for host in granted[0] if all(host in hosts for hosts in rest)
+            ]
+        return told
+
     def config_hash(self) -> str:
         """SHA-256 of all settings in force."""
         values = {

@@ -15,6 +15,7 @@ from ..wire.messages import VERSION
 from . import arguments, peer, spares
 from .admission import Admission
 from .calls import LiveCall
+from .explaining import explained
 from .history import History
 from .outcomes import reopened
 from .peer import Peer, PeerError
@@ -105,7 +106,7 @@ class WorkerDesk:
             "user": worker.user,
             "posture": worker.posture,
             "settings": state.worker_settings(worker),
-            **state.access_of(worker).as_wire(),
+            **state.told_worker(worker),
         }
 
     def _enter(self, link: Link, found: Peer, posture: str, ticket: str) -> tuple[Worker, str]:
@@ -214,24 +215,7 @@ class WorkerDesk:
 
     async def explain(self, link: Link, body: Body, fds: list[int]) -> Body:
         """The verdict that a call would get."""
-        worker, state = self._worker(link), self._state
-        asked = body["args"]
-        tool, args = asked.get("tool", "shell_exec"), asked.get("args")
-        if not isinstance(tool, str) or not isinstance(args, dict):
-            raise RelayError("InvalidArguments", reason="give a tool and its arguments")
-        judgement = await self._admission.explain(worker, tool, args)
-        frozen = state.freezer.find(worker.principal, worker.id, judgement.tier)
-        verdict = {
-            "decision": "allow" if judgement.allowed and frozen is None else "deny",
-            "tier": judgement.tier,
-            "mode": judgement.mode,
-            "enforcement": judgement.enforcement,
-            "reasons": list(judgement.reasons),
-            "hint": judgement.hint,
-        }
-        if frozen is not None:
-            verdict["reasons"] = [f"frozen ({frozen}): {frozen.reason}", *judgement.reasons]
-        return {"verdict": verdict}
+        return await explained(self._state, self._admission, self._worker(link), body["args"])
 
     def note(self, link: Link, body: Body) -> None:
         """Record what a worker says of a session or call."""

@@ -136,6 +136,33 @@ def _decision(record: Record, style: Style) -> str:
     return ", ".join(words)
 
 
+def _machines(rows: object, style: Style) -> list[tuple[str, str]]:
+    """A line for each machine that ran something."""
+    found: list[tuple[str, str]] = []
+    for row in rows if isinstance(rows, (list, tuple)) else ():
+        if not isinstance(row, Mapping):
+            continue
+        words = [safe(row.get("status", "?"))]
+        if "exit" in row:
+            words.append(f"exit {safe(row['exit'])}")
+        if "signal" in row:
+            words.append(safe(row["signal"]))
+        if "bytes" in row:
+            words.append(f"{safe(row['bytes'])} bytes")
+        if row.get("error"):
+            words.append(safe(row["error"]))
+        sound = row.get("status") == "ok" and not row.get("exit")
+        where = safe(row.get("host", "?"))
+        if row.get("address") not in (None, row.get("host")):
+            where += f" ({safe(row['address'])})"
+        text = f"{where}: {style(', '.join(words), 'green' if sound else 'yellow')}"
+        digest = f"sha256 {safe(row['sha256'])}" if row.get("bytes") and "sha256" in row else ""
+        key = f"host key {safe(row['host_key'])}" if "host_key" in row else ""
+        found.append(("" if found else "machines", text))
+        found += [("", f"  {', '.join(filter(None, (key, digest)))}")] if key or digest else []
+    return found
+
+
 def _end(events: Mapping[str, Record], style: Style, utc: bool) -> list[tuple[str, str]]:
     outcome = events.get("outcome")
     if outcome is None:
@@ -162,6 +189,7 @@ def _end(events: Mapping[str, Record], style: Style, utc: bool) -> list[tuple[st
         if "sha256" in outcome:
             rows.append(("", f"sha256 {safe(outcome['sha256'])}"))
     rows += used(outcome)
+    rows += _machines(outcome.get("remote"), style)
     if outcome.get("survivors"):
         rows.append(("survivors", style(f"{safe(outcome['survivors'])} could not be ended", "red")))
     if outcome.get("error"):

@@ -103,7 +103,8 @@ def _frozen(status: Status) -> Values:
         return []
     scopes = [freeze.get("scope") for freeze in found if isinstance(freeze, Mapping)]
     return [
-        ({"scope": name}, scopes.count(name)) for name in ("all", "principal", "worker", "tier")
+        ({"scope": name}, scopes.count(name))
+        for name in ("all", "principal", "worker", "tier", "host")
     ]
 
 

@@ -17,12 +17,14 @@ from .term import Style, safe
 DESCRIPTION = """\
 Refuse every call in the scope named, and end the workers in it with all that they started.
 The freeze is recorded, survives a restart of the broker and of the host, and ends only with
-'relay-shell unfreeze'. A tier freezes calls of that tier and above; workers go on."""
+'relay-shell unfreeze'. A tier freezes calls of that tier and above, a host those
+that reach it by any of its names; workers go on."""
 
 EXAMPLES = """\
 examples:
   relay-shell freeze all --reason 'incident 42'
   relay-shell freeze --principal unix:alice
+  relay-shell freeze --host 'db-*'
   relay-shell freeze --tier 2 --reason 'change freeze'"""
 
 
@@ -34,6 +36,9 @@ def add_scope(parser: Parser) -> None:
     scope.add_argument(
         "--worker", metavar="ID", help="one worker, as 'relay-shell status' names it"
     )
+    scope.add_argument(
+        "--host", metavar="NAME", help="calls that reach a host: a name, a pattern or a network"
+    )
     scope.add_argument("--tier", type=int, choices=range(4), help="calls of this tier and above")
 
 
@@ -43,6 +48,8 @@ def scope_of(args: argparse.Namespace) -> tuple[str, str]:
         return "principal", principal(args.principal)
     if args.worker is not None:
         return "worker", worker(args.worker)
+    if args.host is not None:
+        return "host", str(args.host)
     if args.tier is not None:
         return "tier", str(args.tier)
     return "all", ""

@@ -37,7 +37,7 @@ RETRY = 0.1
 READY = 5.0
 """Seconds that a call waits under the policy `block` before it is refused."""
 
-_ITEMS = 64
+_ITEMS = 256
 """Items of an array that become fields of their own; journald takes 1024 fields an entry."""
 
 _NAMES = {name: journal_name(name) for name in FIELDS}

@@ -9,6 +9,9 @@ from typing import Any
 COMMAND_LENGTH = 160
 """Characters of the command shown; the record holds the rest."""
 
+PLACES = 3
+"""Machines that are named of those that a command is for."""
+
 DIGITS = 16
 """Hexadecimal digits of the output's digest shown; the record holds all 64."""
 
@@ -57,7 +60,20 @@ def _who(record: _Facts) -> str:
 
 
 def _call(record: _Facts) -> list[str]:
-    return [_who(record), printable(record.get("tool", "")), command(record.get("args"))]
+    args = record.get("args")
+    return [_who(record), printable(record.get("tool", "")), command(args), _where(args)]
+
+
+def _where(args: Any) -> str:
+    """The machines that a command is for, as its arguments name them."""
+    if not isinstance(args, Mapping) or ("command" not in args and "argv" not in args):
+        return ""
+    hosts = args.get("host", args.get("hosts"))
+    names = [hosts] if isinstance(hosts, str) else hosts
+    if not isinstance(names, (list, tuple)) or not names:
+        return ""
+    more = f" and {len(names) - PLACES} more" if len(names) > PLACES else ""
+    return f"on {printable(', '.join(map(str, names[:PLACES])))}{more}"
 
 
 def _tier(record: _Facts) -> str:
@@ -95,6 +111,10 @@ def _outcome(record: _Facts) -> list[str]:
         parts.append(f"sha256 {str(record['sha256'])[:DIGITS]}")
     if record.get("survivors"):
         parts.append(f"{record['survivors']} survivors")
+    rows = [row for row in record.get("remote") or () if isinstance(row, Mapping)]
+    if len(rows) > 1:
+        failed = sum(row.get("status") != "ok" or bool(row.get("exit")) for row in rows)
+        parts.append(f"{len(rows)} machines" + (f", {failed} failed" if failed else ""))
     if record.get("error"):
         parts.append(printable(record["error"]))
     return [_who(record), printable(record.get("tool", "")), ", ".join(filter(None, parts))]

@@ -63,8 +63,9 @@ FIELDS: dict[str, Field] = {
     "args_bytes": Field("integer", "Length of the full arguments as canonical JSON."),
     "hosts": Field(
         "array",
-        "Hosts that the call is for or that its command names; one that begins with ? is known "
-        "only when the command runs.",
+        "Hosts that the call is for: each machine by its first name, then their other names, then "
+        "hosts that its command names. One that begins with ? is known only when the command runs; "
+        "an item that begins with … counts what there was no room for, beyond 32 KiB.",
     ),
     "sha256": Field("string", "SHA-256 of the whole output."),
     "bytes": Field("integer", "Length of the whole output."),
@@ -95,6 +96,11 @@ FIELDS: dict[str, Field] = {
         "array",
         "What the processes of the call executed, as the kernel saw it: at, n, pid, ppid, uid, "
         "path, and the redacted command.",
+    ),
+    "remote": Field(
+        "array",
+        "What each machine that ran something for the call says of it: host, address, host_key, "
+        "status, exit or signal, bytes and sha256 of its output, error.",
     ),
     "session": Field("string", "The session that the call opened."),
     "request_id": Field("string", "The client's id of the request. A claim."),

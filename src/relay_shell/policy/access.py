@@ -7,12 +7,17 @@ everybody has what the settings give; with rules, who is named by none has nothi
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
 from .hosts import canonical_host, canonical_ip, canonical_pattern
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_WILD = re.compile(r"[A-Za-z0-9._:*?\[\]!-]{1,255}")
 
 FILE = "access.toml"
 RECORDING = ("off", "metadata", "output", "full")
@@ -174,12 +179,34 @@ def host_allowed(host: str, patterns: Sequence[str]) -> bool:
     bare = canonical_host(host)
     if not bare:
         return False
-    address = canonical_ip(bare)
-    for pattern in patterns:
-        if "/" in pattern:
-            network = ipaddress.ip_network(pattern)
-            if address is not None and ipaddress.ip_address(address) in network:
-                return True
-        elif fnmatchcase(bare, canonical_pattern(pattern)):
-            return True
-    return False
+    names, wild, networks = _compiled(tuple(patterns))
+    if bare in names or any(fnmatchcase(bare, pattern) for pattern in wild):
+        return True
+    address = canonical_ip(bare) if networks else None
+    if address is None:
+        return False
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in networks)
+
+
+@lru_cache(64)
+def _compiled(
+    patterns: tuple[str, ...],
+) -> tuple[frozenset[str], tuple[str, ...], tuple[_Network, ...]]:
+    networks = tuple(ipaddress.ip_network(pattern) for pattern in patterns if "/" in pattern)
+    texts = [canonical_pattern(pattern) for pattern in patterns if "/" not in pattern]
+    wild = tuple(text for text in texts if any(char in text for char in "*?["))
+    return frozenset(texts), wild, networks
+
+
+def pattern_trouble(pattern: str) -> str:
+    """Why a text is no pattern of hosts, "" if it is one."""
+    if "/" in pattern:
+        try:
+            ipaddress.ip_network(pattern)
+        except ValueError as error:
+            return str(error)
+        return ""
+    if any(char in pattern for char in "*?["):
+        return "" if _WILD.fullmatch(pattern) else "no name, address, pattern or network"
+    return "" if canonical_host(pattern) else "no name, address, pattern or network"

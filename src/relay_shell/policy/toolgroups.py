@@ -30,6 +30,20 @@ GROUP_OF: Mapping[str, str] = MappingProxyType(
     {tool: group for group, tools in GROUPS.items() for tool in tools}
 )
 
+REACHING = frozenset(
+    (
+        "ssh_check",
+        "ssh_keyscan",
+        "ssh_exec",
+        "ssh_fanout",
+        "ssh_spawn",
+        "ssh_upload",
+        "ssh_download",
+        "ssh_forward",
+    )
+)
+"""Tools that reach other machines, which the worker resolves before it asks."""
+
 SENSITIVE = frozenset(
     (
         "shell_spawn",

@@ -24,18 +24,22 @@ def classify_call(tool: str, args: Args) -> Verdict:
 
 
 def rule_texts(
-    tool: str, args: Args, verdict: Verdict
+    tool: str, args: Args, verdict: Verdict, machines: Sequence[str] = ()
 ) -> tuple[str, list[str], list[str], Node | None]:
-    """The raw text of a call, its canonical forms, its hosts and its tree, for `Rules.check`."""
+    """The raw text of a call, its canonical forms, its hosts and its tree, for `Rules.check`.
+
+    Args:
+        machines: all names of the machines that the call reaches, as they were resolved.
+    """
     raw: list[str] = []
     for key in ("command", "argv", "script", "text", "input", "data", "key", "keys", "stdin"):
         raw.extend(_texts(args.get(key), joined=True))
     raw.extend(_texts(args.get("lines"), joined=False))
     hosts: dict[str, None] = {}
-    for key in ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward"):
-        for host in _texts(args.get(key), joined=False):
-            hosts[host] = None
-            hosts[canonical_host(host) or host.rpartition("@")[2]] = None
+    given = [host for key in _HOST_KEYS for host in _texts(args.get(key), joined=False)]
+    for host in (*given, *machines):
+        hosts[host] = None
+        hosts[canonical_host(host) or host.rpartition("@")[2]] = None
     for host in verdict.hosts():
         if not host.startswith(UNKNOWN_HOST):
             hosts[host] = None
@@ -45,6 +49,9 @@ def rule_texts(
             hosts[name] = None
     text = "\n".join(raw) if raw else tool
     return text, list(verdict.canonical_forms()), list(hosts), verdict.tree
+
+
+_HOST_KEYS = ("host", "hosts", "jump", "jump_host", "jump_hosts", "spec", "target", "forward")
 
 
 def _texts(value: object, *, joined: bool) -> list[str]:
@@ -178,7 +185,10 @@ def _remote(tool: str, args: Args) -> Verdict:
 
 
 _READS = (Tier.READ_ONLY, "reads state that the server itself holds")
-_SSH_CONNECTS = (Tier.REVERSIBLE, "connects to another machine; may add its host key")
+_SSH_CONNECTS = (
+    Tier.READ_ONLY,
+    "connects to a machine of the inventory; runs nothing there and stores nothing here",
+)
 _TOOLS: dict[str, Callable[[str, Args], Verdict] | tuple[Tier, str]] = {
     "shell_read": _command,
     "shell_exec": _command,

@@ -135,6 +135,7 @@ TABLE: dict[str, Message] = {
             "posture": _str(),
             "settings": _obj(),
             **_ACCESS,
+            "access_hosts": _list(256, False),
         },
         hello=True,
     ),
@@ -146,7 +147,7 @@ TABLE: dict[str, Message] = {
             "conn": _str(),
             "tool": _str(),
             "args": Field(dict, 256),
-            "hosts": _list(1024, False),
+            "hosts": _list(4096, False),
             "reason": _str(TEXT, False),
             "request_id": _str(SHORT, False),
         },
@@ -182,6 +183,7 @@ TABLE: dict[str, Message] = {
             "accounting": _str(128, False),
             "session": _str(64, False),
             "survivors": _int(False),
+            "remote": _list(4096, False),
             "error": _str(TEXT, False),
         },
         {},
@@ -232,7 +234,11 @@ TABLE: dict[str, Message] = {
     "busy": Message("worker", "broker", {"calls": _list(), "sessions": _list()}),
     "stop": Message("broker", "worker", {"reason": _str(TEXT)}),
     "abort": Message("broker", "worker", {"call": _str(), "reason": _str(TEXT)}),
-    "settings": Message("broker", "worker", {"settings": _obj(), **_ACCESS}),
+    "settings": Message(
+        "broker",
+        "worker",
+        {"settings": _obj(), **_ACCESS, "access_hosts": _list(256, False)},
+    ),
     # The front's link to a worker.
     "start": Message(
         "front",

@@ -110,9 +110,9 @@ class Worker:
         try:
             hello = await self._broker.hello(body["ticket"])
             self._settings.update(hello["settings"])
-            self._identity = {
-                key: value for key, value in hello.items() if key not in ("settings", "resume")
-            }
+            own = ("settings", "resume", "access_hosts")
+            self._identity = {key: value for key, value in hello.items() if key not in own}
+            self._grant(hello)
             self._compose()
         except RelayError as error:
             self._loop.call_soon(self.stop, f"not started: {error.message}")
@@ -195,6 +195,13 @@ class Worker:
         self._identity.update(
             {key: value for key, value in body.items() if key in ("mode", "ceiling", "groups")}
         )
+        self._grant(body)
+
+    def _grant(self, body: Body) -> None:
+        """Keep which hosts are granted; the key is absent where all are."""
+        self._identity.pop("hosts", None)
+        if "access_hosts" in body:
+            self._identity["hosts"] = body["access_hosts"]
 
     def _running(self) -> list[str]:
         running = [] if self._dispatch is None else self._dispatch.running()
