@@ -190,7 +190,9 @@ def test_a_unit_a_page_or_a_target_that_is_named_exists(path: Path) -> None:
         r"(?<![\w/.-])(relay-shell[\w-]*@?)[\w*.-]*\.(service|socket|timer|slice)\b", text
     ):
         assert f"{name}.{ending}" in units, f"{name}.{ending}"
-    for name, section in re.findall(r"\*\*((?:relay-shell|access)[\w.-]*)\*\*\((\d)\)", text):
+    for name, section in re.findall(
+        r"\*\*((?:relay-shell|access|inventory)[\w.-]*)\*\*\((\d)\)", text
+    ):
         assert (ROOT / f"docs/man/{name}.{section}.rst").exists(), name
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets

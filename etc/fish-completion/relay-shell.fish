@@ -7,7 +7,7 @@ function __relay_shell_at
     set -l words (commandline -opc)
     for word in $words[2..-1]
         switch "$at $word"
-            case ' audit' ' audit export' ' audit follow' ' audit key' ' audit rotate' ' audit show' ' audit tail' ' audit verify' ' client-config' ' config' ' config check' ' config default' ' config reload' ' config schema' ' config show' ' connect' ' doctor' ' evidence' ' evidence export' ' evidence verify' ' forward' ' forward disable' ' forward enable' ' forward status' ' forward watch' ' freeze' ' kill' ' metrics' ' policy' ' policy explain' ' policy lint' ' policy test' ' posture' ' posture diff' ' posture prove' ' posture set' ' posture show' ' redact' ' replay' ' status' ' stdio' ' unfreeze'
+            case ' audit' ' audit export' ' audit follow' ' audit key' ' audit rotate' ' audit show' ' audit tail' ' audit verify' ' client-config' ' config' ' config check' ' config default' ' config reload' ' config schema' ' config show' ' connect' ' doctor' ' evidence' ' evidence export' ' evidence verify' ' forward' ' forward disable' ' forward enable' ' forward status' ' forward watch' ' freeze' ' kill' ' metrics' ' policy' ' policy explain' ' policy lint' ' policy test' ' posture' ' posture diff' ' posture prove' ' posture set' ' posture show' ' redact' ' replay' ' ssh' ' ssh hosts' ' ssh import' ' ssh trust' ' status' ' stdio' ' unfreeze'
                 set at "$at $word"
         end
     end
@@ -33,6 +33,7 @@ complete -c relay-shell -n '__relay_shell_at ""' -a unfreeze -d 'lift a freeze'
 complete -c relay-shell -n '__relay_shell_at ""' -a kill -d 'end a worker, a connection, a call or a principal\'s work'
 complete -c relay-shell -n '__relay_shell_at ""' -a metrics -d 'print the broker\'s figures for Prometheus'
 complete -c relay-shell -n '__relay_shell_at ""' -a forward -d 'send the record to another host'
+complete -c relay-shell -n '__relay_shell_at ""' -a ssh -d 'list SSH hosts, add their keys, import an ssh_config'
 complete -c relay-shell -n '__relay_shell_at ""' -a config -d 'check, show and reload the configuration'
 complete -c relay-shell -n '__relay_shell_at ""' -a posture -d 'show and set what worker units are allowed'
 complete -c relay-shell -n '__relay_shell_at ""' -a doctor -d 'look for drift between this host and the package'
@@ -228,6 +229,18 @@ complete -c relay-shell -n '__relay_shell_at " forward status"' -l json -d 'prin
 complete -c relay-shell -n '__relay_shell_at " forward status"' -l help -d 'show the help'
 complete -c relay-shell -n '__relay_shell_at " forward disable"' -l help -d 'show the help'
 complete -c relay-shell -n '__relay_shell_at " forward watch"' -l help -d 'show the help'
+complete -c relay-shell -n '__relay_shell_at " ssh"' -a 'hosts' -d 'list hosts, and whether their keys are known'
+complete -c relay-shell -n '__relay_shell_at " ssh"' -a 'trust' -d 'add the keys of hosts to known_hosts, once they are confirmed'
+complete -c relay-shell -n '__relay_shell_at " ssh"' -a 'import' -d 'print an inventory made from a configuration of ssh(1)'
+complete -c relay-shell -n '__relay_shell_at " ssh"' -l help -d 'show the help'
+complete -c relay-shell -n '__relay_shell_at " ssh hosts"' -l json -d 'print JSON'
+complete -c relay-shell -n '__relay_shell_at " ssh hosts"' -l help -d 'show the help'
+complete -c relay-shell -n '__relay_shell_at " ssh trust"' -l fingerprint -x -d 'add keys with this fingerprint alone, and do not ask; may be repeated'
+complete -c relay-shell -n '__relay_shell_at " ssh trust"' -l yes -d 'do not ask: take what the network shows for true'
+complete -c relay-shell -n '__relay_shell_at " ssh trust"' -l keys -r -F -d 'take the keys from copies of the host\'s /etc/ssh/ssh_host_*_key.pub (\'-\': standard input), and do not connect'
+complete -c relay-shell -n '__relay_shell_at " ssh trust"' -l help -d 'show the help'
+complete -c relay-shell -n '__relay_shell_at " ssh import"' -l config -r -F -d 'the configuration (default: yours and the system\'s, as ssh reads them)'
+complete -c relay-shell -n '__relay_shell_at " ssh import"' -l help -d 'show the help'
 complete -c relay-shell -n '__relay_shell_at " config"' -a 'check' -d 'say whether it would be accepted, with every problem'
 complete -c relay-shell -n '__relay_shell_at " config"' -a 'show' -d 'print each setting with its value and source'
 complete -c relay-shell -n '__relay_shell_at " config"' -a 'reload' -d 'put it in force, and say whether it was accepted'

@@ -14,6 +14,8 @@ import pytest
 
 from relay_shell.evidence.writer import Writer
 
+from .fleet import Fleet
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -76,6 +78,14 @@ def spawn(request: pytest.FixtureRequest) -> Callable[..., subprocess.Popen[str]
         return process
 
     return start
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, cli: Callable[..., Done]) -> Fleet:
+    """An inventory of four hosts, and `relay-shell ssh` on it."""
+    made = Fleet(tmp_path, cli)
+    made.write(22)
+    return made
 
 
 INTENT: dict[str, Any] = {

@@ -105,7 +105,7 @@ def test_the_default_file_is_accepted_and_changes_nothing(cli, tmp_path):
     default = cli("config", "default").out
     (tmp_path / "etc/relay-shell.toml").write_text(default)
     done = cli("config", "check", "--root", str(tmp_path / "etc"), "--json")
-    found = {"ok": True, "problems": [], "changed": [], "access_rules": 0}
+    found = {"ok": True, "problems": [], "changed": [], "access_rules": 0, "ssh_hosts": 0}
     assert json.loads(done.out) == found
 
 
@@ -120,6 +120,25 @@ def test_the_rules_by_identity_are_checked_as_well(cli, root):
     (root / "access.toml").write_text('[[rule]]\nuser = "a"\nmode = "open"\n')
     done = cli("config", "check", "--root", str(root))
     assert done.status == 0 and "1 access rule(s)" in done.out
+
+
+def test_the_inventory_is_checked_as_well(cli, root, tmp_path):
+    inventory = root / "inventory.toml"
+    inventory.write_text('[host.a]\nuser = "u"\nprot = 22\n')
+    done = cli("config", "check", "--root", str(root))
+    assert done.status == 78
+    assert f"{inventory}:3: unknown key 'prot'; did you mean 'port'?" in done.err
+    inventory.write_text('[host.a]\nuser = "u"\nport = 22\n')
+    done = cli("config", "check", "--root", str(root))
+    assert done.status == 0 and ", 1 ssh host(s)" in done.out
+    # The setting says where it is; a bad one elsewhere is no matter.
+    elsewhere = tmp_path / "hosts.toml"
+    elsewhere.write_text("[host.a]\n[host.b]\n")
+    (root / "relay-shell.d").mkdir(exist_ok=True)
+    (root / "relay-shell.d" / "ssh.toml").write_text(f'[paths]\ninventory = "{elsewhere}"\n')
+    done = cli("config", "check", "--root", str(root), "--json")
+    problems = json.loads(done.out)["problems"]
+    assert [(p["where"], p["line"]) for p in problems] == [(str(elsewhere), 1), (str(elsewhere), 2)]
 
 
 def test_the_schema_takes_what_the_loader_takes(cli, root):

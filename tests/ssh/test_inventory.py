@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_shell.ssh import inventory
-from relay_shell.ssh.inventory import Host, Inventory, load, parse
+from relay_shell.ssh.inventory import FILE, Host, Inventory, listed_as, load, parse
 from relay_shell.wire.errors import RelayError
 
+ETC = Path(__file__).parents[2] / "etc" / "relay-shell"
 FLEET = """
 [defaults]
 user = "deploy"
@@ -147,6 +147,27 @@ def test_a_file_that_others_can_change_is_refused(tmp_path: Path) -> None:
         load(str(path))
 
 
+def test_the_file_that_is_shipped_names_no_host() -> None:
+    text = (ETC / FILE).read_text()
+    assert not parse(text, FILE)
+    # Uncommented, its examples are an inventory.
+    lines = [line[1:] for line in text.splitlines() if line.startswith("#") and line[1:2] != " "]
+    found = parse("\n".join(lines), FILE)
+    assert [host.name for host in found.chain(found.find("web1"))] == ["bastion", "web1"]
+    assert found.find("db1.example.org").jump == ""
+
+
+def test_a_key_is_listed_by_address_port_or_alias(fleet: Inventory) -> None:
+    names = {name: listed_as(host) for name, host in fleet.hosts.items()}
+    assert names == {
+        "web1": "web1",
+        "web2.example.org": "[web2.example.org]:2222",
+        "db1": "2001:db8::5",
+        "bastion": "gw.example.org",
+        "outer": "192.0.2.1",
+    }
+
+
 def test_an_unknown_jump_in_a_chain_is_an_error() -> None:
     host = Host("a", "a", 22, "u", "gone", (), "", "", "")
     with pytest.raises(RelayError, match="no host 'gone'"):
@@ -158,7 +179,7 @@ def test_an_unknown_jump_in_a_chain_is_an_error() -> None:
 @given(st.lists(st.text(max_size=40), max_size=3))
 def test_any_words_give_hosts_or_an_error(words: list[str]) -> None:
     try:
-        found = parse(FLEET, inventory.FILE).select(words)
+        found = parse(FLEET, FILE).select(words)
     except RelayError as error:
         assert error.kind == "NotFound"
     else:

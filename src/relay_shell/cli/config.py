@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import config
@@ -17,12 +18,14 @@ from .term import Style, safe
 if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..policy.access import AccessRules
+    from ..ssh.inventory import Host
 
 DESCRIPTION = """\
 Read the configuration as the broker would: relay-shell.toml, relay-shell.d/*.toml in the order of
 their names, then RELAY_SHELL_* in the environment. relay-shell.toml(5) lists every setting.
-'check' also reads access.toml, the rules by identity. 'reload' is what 'systemctl reload
-relay-shell' runs: the broker reads everything anew, and keeps what is in force if it is refused."""
+'check' also reads access.toml, the rules by identity, and inventory.toml, the hosts of the ssh
+tools. 'reload' is what 'systemctl reload relay-shell' runs: the broker reads everything anew, and
+keeps what is in force if it is refused."""
 
 RELOADING = 25.0
 """Seconds to wait for a reload: less than the service manager waits for it (TimeoutStartSec=)."""
@@ -59,14 +62,15 @@ def _root(args: argparse.Namespace) -> str:
     return args.root or os.environ.get("RELAY_SHELL_CONFIG") or config.ROOT
 
 
-def _load(root: str) -> tuple[Settings, AccessRules]:
-    """Settings and access rules.
+def _load(args: argparse.Namespace) -> tuple[Settings, AccessRules, list[Host]]:
+    """Settings, access rules, and the hosts of the inventory.
 
     Raises:
-        ConfigError: with the problems of both.
+        ConfigError: with the problems of all three.
     """
     from ..broker.access_file import load_access
 
+    root = _root(args)
     problems: list[config.Problem] = []
     settings, rules = None, None
     try:
@@ -77,14 +81,30 @@ def _load(root: str) -> tuple[Settings, AccessRules]:
         rules = load_access(root)
     except config.ConfigError as error:
         problems += error.problems
-    if settings is None or rules is None:
+    hosts = _hosts(args.root, settings, problems)
+    if settings is None or rules is None or problems:
         raise config.ConfigError(problems)
-    return settings, rules
+    return settings, rules, hosts
+
+
+def _hosts(
+    root: str | None, settings: Settings | None, problems: list[config.Problem]
+) -> list[Host]:
+    """The inventory that workers would read or, with --root, that of the directory."""
+    from ..ssh.document import hosts_of, parse_file
+    from ..ssh.inventory import FILE
+
+    setting = "paths.inventory"
+    path = Path(config.TABLE[setting].default if settings is None else settings[setting])
+    if root and (settings is None or settings.source(setting) == "default"):
+        path = Path(root) / FILE
+    found = parse_file(path, problems)
+    return hosts_of(found, str(path), problems) if found else []
 
 
 def _check(args: argparse.Namespace) -> int:
     try:
-        settings, rules = _load(_root(args))
+        settings, rules, hosts = _load(args)
     except config.ConfigError as error:
         if not args.json:
             raise
@@ -93,10 +113,11 @@ def _check(args: argparse.Namespace) -> int:
         return error.exit_status
     changed = [name for name in settings if settings.source(name) != "default"]
     if args.json:
-        found = {"ok": True, "problems": [], "changed": changed, "access_rules": len(rules)}
-        print(json.dumps(found))
+        counts = {"access_rules": len(rules), "ssh_hosts": len(hosts)}
+        print(json.dumps({"ok": True, "problems": [], "changed": changed, **counts}))
         return 0
     ruled = f", {len(rules)} access rule(s)" if rules else ""
+    ruled += f", {len(hosts)} ssh host(s)" if hosts else ""
     print(f"{_root(args)}: {Style()('ok', 'green')}, {len(changed)} setting(s) changed{ruled}")
     if changed or rules:
         print("systemctl reload relay-shell puts them in force")

@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "access-who": manual.access_who,
     "access-gives": manual.access_gives,
     "access-budgets": manual.access_budgets,
+    "inventory-host": manual.inventory_host,
     "events": manual.events,
     "fields": manual.fields,
 }

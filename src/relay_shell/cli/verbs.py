@@ -28,6 +28,7 @@ VERBS: dict[str, Verb] = {
     "kill": Verb("kill", "Operators", "end a worker, a connection, a call or a principal's work"),
     "metrics": Verb("metrics", "Administration", "print the broker's figures for Prometheus"),
     "forward": Verb("forward", "Administration", "send the record to another host"),
+    "ssh": Verb("ssh", "Administration", "list SSH hosts, add their keys, import an ssh_config"),
     "config": Verb("config", "Administration", "check, show and reload the configuration"),
     "posture": Verb("posture", "Administration", "show and set what worker units are allowed"),
     "doctor": Verb("doctor", "Administration", "look for drift between this host and the package"),

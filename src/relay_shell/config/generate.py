@@ -185,7 +185,8 @@ EXAMPLE
 SEE ALSO
 ========
 
-**access.toml**\\(5), **relay-shell**\\(1), **relay-shell**\\(7), **relay-shell-broker**\\(8)
+**access.toml**\\(5), **inventory.toml**\\(5), **relay-shell**\\(1), **relay-shell**\\(7),
+**relay-shell-broker**\\(8)
 """
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..config.document import Document, parse_file, parse_text
 from ..config.errors import Problem
 from ..config.lines import Path, line_of
-from .inventory import Host
+from .inventory import PORT, Host
 from .names import (
     address_fault,
     canonical,
@@ -22,7 +23,22 @@ from .names import (
 
 __all__ = ["DEFAULTS", "HOST", "Problem", "hosts_of", "parse_file", "parse_text"]
 
-HOST = ("address", "user", "port", "jump", "groups", "key", "host_key", "description")
+HOST: Mapping[str, str] = MappingProxyType(
+    {
+        "address": "Where it is: a name of DNS, or an IP address in its usual spelling. The name "
+        "of the host if left out.",
+        "user": "As whom one logs in. Each host needs one, its own or that of [defaults].",
+        "port": "The port of its sshd, 22 if left out.",
+        "jump": "The host of the inventory through which it is reached; that one's own jump is "
+        'followed in turn. "" is none, where [defaults] has one.',
+        "groups": "List of the groups that it is in: @NAME stands for all hosts of a group.",
+        "key": "Which private key is offered, by its fingerprint (SHA256:...) or its comment; all "
+        "that there are if left out.",
+        "host_key": "The name under which known_hosts has its key (HostKeyAlias of "
+        "ssh_config(5)); its address, with the port if that is not 22, if left out.",
+        "description": "One line for whoever chooses among the hosts.",
+    }
+)
 """What [host.NAME] may say."""
 DEFAULTS = ("user", "port", "jump", "key")
 """What [defaults] may say, for the hosts that do not."""
@@ -57,7 +73,8 @@ def hosts_of(document: Document, file: str, problems: list[Problem]) -> list[Hos
     if len(given) > MOST_HOSTS:
         faults.add(("host",), f"more than {MOST_HOSTS} hosts")
         given = {}
-    tables = {name: _Table(value, ("host", name), HOST, faults) for name, value in given.items()}
+    keys = tuple(HOST)
+    tables = {name: _Table(value, ("host", name), keys, faults) for name, value in given.items()}
     base = {key: defaults.read(key, None) for key in DEFAULTS}
     spared = _spared(base["jump"], tables)
     hosts = []
@@ -93,7 +110,7 @@ def _host(name: str, table: _Table, base: Mapping[str, Any]) -> Host:
     return Host(
         name,
         canonical(name if address is None else address),
-        table.read("port", base["port"]) or 22,
+        table.read("port", base["port"]) or PORT,
         user or "",
         table.read("jump", base["jump"]) or "",
         table.read("groups", ()),

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..wire.errors import RelayError
 
 FILE = "inventory.toml"
+PORT = 22
 WORD = 255
 """Characters that a word of a selection may have."""
 
@@ -36,6 +37,13 @@ class Host(NamedTuple):
     host_key: str
     """Name under which known_hosts has its key, "" for the address and port connected to."""
     description: str
+
+
+def listed_as(host: Host) -> str:
+    """The name under which known_hosts has a host's key, as ssh(1) writes it."""
+    if host.host_key:
+        return host.host_key
+    return host.address if host.port == PORT else f"[{host.address}]:{host.port}"
 
 
 class Inventory:

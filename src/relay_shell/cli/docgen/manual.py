@@ -13,6 +13,7 @@ from ...evidence.unbundle import KINDS as KINDS_OF_BUNDLE
 from ...evidence.verify import KINDS as KINDS_OF_DAMAGE
 from ...policy.access import BUDGETS
 from ...policy.access_document import GIVES, WHO
+from ...ssh.document import HOST
 from ...tools.registry import TOOLS
 from ...wire.errors import KINDS
 from ..auditverify import VERIFY_STATUS
@@ -105,6 +106,11 @@ def access_budgets() -> str:
     return _definitions(
         {name: f"{row.help} At most {BUDGETS[name]}; 0 is no limit." for name, row in rows.items()}
     )
+
+
+def inventory_host() -> str:
+    """What a host of inventory.toml may say."""
+    return _definitions(HOST)
 
 
 def _definitions(rows: Mapping[str, str]) -> str:

@@ -49,7 +49,7 @@ ROWS: tuple[Setting, ...] = (
         "paths.inventory",
         "/etc/relay-shell/inventory.toml",
         (WORKER,),
-        "The hosts that the ssh tools reach.",
+        "The hosts that the ssh tools reach, see inventory.toml(5).",
     ),
     path(
         "paths.known_hosts",
