@@ -31,6 +31,10 @@ _ADDRESS = re.compile(r"(?:https?|ftps?|sftp|ssh|git|rsync|smb|ldaps?|tcp|udp):/
 _LOCAL = re.compile(r"[a-z]+:///[a-z]*")
 _TEXT = frozenset("grep egrep fgrep zgrep rg awk gawk mawk sed git expr jq read set export".split())
 _HELP = frozenset(("--help", "--version"))
+# Beside other words they are "verbose", "host" or a value as often as questions to the program.
+_ABOUT = frozenset("-v -V -VV -vv -h -? --help -help --version -version".split())
+_CONFIGURATION = re.compile(r"/etc/(?!.*\.\.(?:/|$)).+")
+_WARNING = re.compile(r"[\w ]*(?::[^:.]*(?::[A-Za-z]*(?::[^:]*(?::\d*)?)?)?)?")
 _handlers: dict[str, Handler] = {}
 
 
@@ -153,13 +157,16 @@ def judge_options(call: Call, spec: Spec, parsed: Parsed, label: str) -> list[in
     modes: list[int] = []
     for doubt in parsed.doubts:
         call.add(2, doubt)
+    alone = len(parsed.used) + len(parsed.operands) == 1
     for used in parsed.used:
         option = used.option
         if option is None:
             if spec.unknown:
                 call.add(spec.unknown, f"option `{used.name}` of `{label}` is not known")
             continue
-        if option.mode is not None:
+        if option.mode is not None and (
+            option.mode or not spec.tier or alone or not _ABOUT.issuperset(option.names)
+        ):
             modes.append(option.mode)
         if option.tier:
             effect = _EFFECT[option.tier]
@@ -191,6 +198,12 @@ def option_value(call: Call, option: Option, name: str, value: Arg | None, label
     elif kind == "local":
         if not (value.exact and _LOCAL.fullmatch(value.text)):
             call.add(2, f"`{label} {name}` connects to {value.display}")
+    elif kind == "etc":
+        if not (value.exact and _CONFIGURATION.fullmatch(value.text)):
+            call.add(2, f"`{label} {name}` reads a configuration, which can name code to run")
+    elif kind == "warning":
+        if not (value.exact and _WARNING.fullmatch(value.text)):
+            call.add(2, f"`{label} {name}` imports the module of its category")
     elif kind == "remove":
         call.add(3, f"`{label} {name}` removes {value.display}")
 

@@ -21,6 +21,8 @@ VALUE_KINDS = frozenset(
         "dir",
         "remove",
         "local",
+        "etc",
+        "warning",
     )
 )
 OPERAND_KINDS = frozenset(("any", "write", "append", "create", "remove", "0", "1", "2", "3"))

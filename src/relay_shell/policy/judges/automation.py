@@ -59,6 +59,16 @@ def judge_ansible(call: Call, spec: Spec) -> None:
     words = [a.text for a in call.args]
     text = " ".join(words)
     listing = {"--list-hosts", "--list-tasks", "--list-tags", "--syntax-check", "--version"}
+    for index, word in enumerate(words):
+        match = re.fullmatch(
+            r"(?:-[a-zA-Z]*i(.*)|(--inv[a-z-]*|--vault[a-z-]*)(?:=(.*))?)", word, re.DOTALL
+        )
+        if match is None or word in listing:
+            continue
+        value = match[1] or match[3] or "".join(words[index + 1 : index + 2])
+        hosts = match[2] is None or match[2].startswith("--inv")
+        if not (hosts and re.fullmatch(r"/etc/ansible/(?!.*\.\.).*|[^/]*,[^/]*", value)):
+            call.add(2, f"`{call.name} {word}` may run {value} to ask it")
     if call.name == "ansible-doc":
         return
     if call.name == "ansible-inventory":
@@ -273,7 +283,7 @@ def judge_etcd(call: Call, spec: Spec) -> None:
     ):
         call.add(3, f"`{call.name} {text}` deletes data or members")
         return
-    if verbs[0] in ("get", "watch", "ls", "check") or text in (
+    if verbs[0] in ("get", "watch", "ls") or text in (
         "member list",
         "endpoint status",
         "endpoint health",

@@ -180,11 +180,14 @@ def _by_words(call: Call, words: list[str]) -> None:
         if _DELETE.fullmatch(word):
             call.add(3, f"`{call.name} ... {word}` cannot be undone")
             return
-    for word in words:
+    for index, word in enumerate(words):
         if word in _SECRET_VERBS:
             call.add(1, "reads a credential")
             return
         if _READ.fullmatch(word):
+            # It may be what the command is about: `az search service update`.
+            if any(_CHANGE.fullmatch(later) for later in words[index + 1 :]):
+                break
             return
         if _CHANGE.fullmatch(word):
             break
@@ -241,6 +244,7 @@ def judge_verbs(call: Call, spec: Spec) -> None:
         ):
             call.add(3, "`heroku` destroys an application or database")
             return
+        words = words[1:2]
     if call.name == "az" and words[0] in ("login", "logout", "rest", "extension"):
         call.add(2, f"`az {words[0]}` uses credentials or changes something")
         return

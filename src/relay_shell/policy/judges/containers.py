@@ -68,7 +68,7 @@ def judge_machine(call: Call, spec: Spec) -> None:
         return
     words = [arg.text for arg in parsed.operands]
     reading = {entry.replace("_", " ", 1) for entry in _READING.get(call.name, "").split()}
-    clear = all(arg.exact for arg in call.args)
+    clear = all(arg.exact and not arg.text.startswith("--file") for arg in call.args)
     pair = " ".join(words[:2])
     if clear and words and (words[0] in reading or pair in reading):
         return

@@ -284,6 +284,16 @@ def judge_unzip(call: Call, spec: Spec) -> None:
         call.add(2, "`unzip` writes files")
 
 
+def judge_zip(call: Call, spec: Spec) -> None:
+    """`zip -T` tests, `-sf` shows; with files to add both write first."""
+    parsed = parse_options(spec, call.args)
+    judge_options(call, spec, parsed, "zip")
+    alone = len(call.args) == 1 and parsed.has("-v", "-h", "-h2")
+    tests = parsed.has("-T") and len(parsed.operands) == 1 and parsed.operands[0].exact
+    if not (alone or tests or parsed.has("-sf")):
+        call.add(2, spec.why)
+
+
 def judge_compress(call: Call, spec: Spec) -> None:
     """`gzip` and its kind: replace files, unless listing, testing or writing to stdout."""
     parsed = parse_options(spec, call.args)

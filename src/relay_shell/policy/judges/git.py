@@ -156,6 +156,8 @@ def _subcommand(call: Call, name: str, args: list[Arg]) -> None:
         if not _lists(name, args, options):
             call.add(2, f"`git {name}` {_STATEFUL_HINT}")
     elif name in _SUB_READ:
+        while name == "remote" and len(args) > 1 and args[0].text in ("-v", "--verbose"):
+            args = args[1:]
         verb = args[0].text if args and args[0].exact else ("" if not args else "?")
         if name == "reflog" and verb not in ("expire", "delete", "drop", "write", "?"):
             verb = ""
@@ -352,10 +354,11 @@ def judge_other(call: Call, spec: Spec) -> None:
     verb = words[0] if words else ""
     risky = any(
         re.match(
-            r"--(?:config|diff-cmd|diff3-cmd|extcmd|tool|editor|pager|config-option|output"
-            r"|repository=)|-o$|-R|-p$",
+            r"--(?:config|debugger|diff-cmd|diff-command|diff3-cmd|extcmd|using|command|tool|editor"
+            r"|pager|config-option|output|repository=)|-o|-R|-p$",
             o,
         )
+        or (call.name == "cvs" and re.match(r"-[de]", o))
         for o in options
     )
     if not words and set(options) <= {"--version", "--help", "-V"}:

@@ -218,7 +218,11 @@ def judge_media(call: Call, spec: Spec) -> None:
     """Converters and document tools: describing a file reads, the rest writes."""
     words = [arg.text for arg in call.args]
     clear = all(arg.exact or not arg.wild for arg in call.args)
-    if clear and call.name == "identify" and not any(w.startswith(("-write", "+")) for w in words):
+    if (
+        clear
+        and call.name == "identify"
+        and not any(re.match(r"-(?:write|script|define)|[+@]|[\w-]+:", w) for w in words)
+    ):
         return
     if (
         clear

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..programs import by_spec
 from ..spec import Spec
 from ..values import Arg, known
 
@@ -229,6 +230,19 @@ def judge_ethtool(call: Call, spec: Spec) -> None:
     call.add(2, f"`ethtool {args[0].display}` changes a network interface")
 
 
+def judge_ovs(call: Call, spec: Spec) -> None:
+    """Open vSwitch: another command may follow after `--`, and a trace may send its packet."""
+    by_spec(call, spec)
+    if any(arg.text == "--" or "-generate" in arg.text or not arg.exact for arg in call.args):
+        call.add(2, f"`{call.name}` runs several commands or sends a packet")
+
+
+_IW_READ = re.compile(
+    r"(?:dev |phy )?[\w.-]+ (?:info|link|channels|(?:station|survey|scan|mpath|mpp) dump"
+    r"|station get [0-9a-f:]+|get \w+)"
+)
+
+
 def judge_iw(call: Call, spec: Spec) -> None:
     """`iw`: info, link, dump, list and get read."""
     words = [a.text for a in call.args if a.exact]
@@ -246,13 +260,7 @@ def judge_iw(call: Call, spec: Spec) -> None:
         ["--version"],
     ):
         return
-    if words[0] in ("dev", "phy", "wlan0") and words[-1] in (
-        "info",
-        "link",
-        "dump",
-        "get",
-        "channels",
-    ):
+    if _IW_READ.fullmatch(" ".join(words)):
         return
     call.add(2, "`iw` changes or scans a wireless interface")
 

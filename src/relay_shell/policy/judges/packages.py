@@ -51,8 +51,8 @@ _READING = {
     "mvn": "dependency:tree help:effective-pom_ -v",
     "gradle": "--version",
     "dotnet": "--info --list-sdks --list-runtimes nuget_locals_--list list",
-    "opam": "list show search switch_list config_env var",
-    "luarocks": "list show search config",
+    "opam": "list show search switch_list config_env",
+    "luarocks": "list show search",
     "stack": "path ls --numeric-version",
     "cabal": "list info",
     "dart": "info",
@@ -69,7 +69,7 @@ _REMOVING = {
     "nix-env": "--delete-generations",
 }
 _WRITES = re.compile(
-    r"-(?:o|out|output|exec|toolexec|modfile|overlay|w|u|overwrite|write)(?:=.*)?"
+    r"-(?:o|out|output|export|compiled|mod|exec|toolexec|modfile|overlay|w|u|overwrite|write)(?:=.*)?"
     r"|--(?:output|out|write|exec|fix|config|manifest-path|working-dir|directory)(?:=.*)?"
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..programs import by_spec
 from ..values import Arg
 
 if TYPE_CHECKING:
@@ -187,3 +188,11 @@ def judge_semanage(call: Call, spec: Spec) -> None:
     if "-D" in words or "--deleteall" in words:
         call.add(3, "`semanage` deletes all local changes")
     call.add(2, "`semanage` changes the security policy")
+
+
+def judge_capsh(call: Call, spec: Spec) -> None:
+    """`capsh`: `--` and `==` start a shell after what was asked."""
+    parsed = by_spec(call, spec)
+    starts = any(arg.text in ("--", "==", "+", "-+") or not arg.exact for arg in call.args)
+    if starts or parsed.operands:
+        call.add(2, "`capsh` starts a shell")

@@ -60,7 +60,8 @@ def judge_daemon(call: Call, spec: Spec) -> None:
         "squid": r"-k parse|-k check|-v",
         "dnsmasq": r"--test|-v",
         "dovecot": r"-n|-a|--version",
-        "caddy": r"version|validate .*|list-modules.*|environ|fmt --diff .*|adapt .*|build-info",
+        "caddy": r"version|list-modules.*|environ|fmt --diff [^-]\S*|build-info"
+        r"|(?:validate|adapt)(?: --config /etc/(?!\S*\.\.)\S+| --adapter \w+| --pretty)+",
         "named": r"-[vV]",
         "php-fpm": r"-t|-v|-i|-m|-tt",
         "varnishadm": r"(?:status|ping|backend\.list|vcl\.list|ban\.list|panic\.show|banner)",
@@ -70,7 +71,7 @@ def judge_daemon(call: Call, spec: Spec) -> None:
         r"|list-tsig-keys).*",
         "pdns_control": r"(?:ping|rping|status|version|uptime|list|show|ccounts|list-zones).*",
         "proftpd": r"-t|-v|-vv|-l",
-        "lighttpd": r"-t -f \S+|-tt -f \S+|-v|-V",
+        "lighttpd": r"-tt? -f /etc/(?!\S*\.\.)\S+|-v|-V",
         "traefik": r"version|healthcheck",
         "envoy": r"--version",
         "prometheus": r"--version",
@@ -82,8 +83,8 @@ def judge_daemon(call: Call, spec: Spec) -> None:
         "catalina.sh": r"version|configtest",
         "nginx": r"-t",
         "influxd": r"version",
-        "telegraf": r"version|--version|--test.*",
-        "gunicorn": r"--check-config.*",
+        "telegraf": r"version|--version"
+        r"|--test(?: --config /etc/(?!\S*\.\.)\S+| --input-filter \S+)*",
         "apache": r"-t",
     }
     if re.fullmatch(tests.get(call.name, r"(?!)"), " ".join(words)):
@@ -125,7 +126,7 @@ def judge_mail(call: Call, spec: Spec) -> None:
     if call.name == "postfix" and text in ("status", "check"):
         call.add(0 if text == "status" else 1, "creates missing directories of the queue")
         return
-    if re.fullmatch(r"-bp\w*|-bV|-bP.*|-bt .*|-d0\.\d+.*|-bpc", text) and call.name in (
+    if re.fullmatch(r"-bp\w*|-bV|-bP(?: \w+)*|-bt(?: [^-]\S*)+|-d0\.\d+", text) and call.name in (
         "sendmail",
         "exim",
         "exim4",
@@ -146,7 +147,7 @@ def judge_supervisor(call: Call, spec: Spec) -> None:
         return
     if words[:1] in (["status"], ["list"], ["version"], ["show-config"], ["check"]):
         return
-    if call.name == "s6-rc" and words[:1] in (["-a"], ["listall"]):
+    if call.name == "s6-rc" and words in (["-a", "list"], ["listall"]):
         return
     call.add(2, f"`{call.name}` starts or stops services")
 

@@ -229,7 +229,7 @@ def judge_mongo(call: Call, spec: Spec) -> None:
         statements = [part for part in inner.split(";") if part.strip()]
         if not value.exact or not all(_MONGO_READS.fullmatch(part) for part in statements):
             call.add(2, "the script is not known to only read")
-        elif re.search(r"\$(?:out|merge|where|function|accumulator)\b", inner):
+        elif re.search(r"\$(?:out|merge|where|function|accumulator)\b|`", inner):
             call.add(2, "the query runs code or writes a collection")
 
 

@@ -285,6 +285,7 @@ def judge_ssh_setting(call: Call, value: Arg) -> None:
 def judge_busybox(call: Call, spec: Spec) -> None:
     """`busybox`, `toybox`: the first word is the applet."""
     if not call.args:
+        call.add(2 if call.name == "lvm" else 0, "`lvm` reads commands from standard input")
         return
     first = call.args[0]
     if first.exact and first.text in ("--list", "--list-full", "--help"):
