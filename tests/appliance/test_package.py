@@ -203,7 +203,7 @@ def test_purging_keeps_the_evidence_and_says_so(machine: Machine) -> None:
 def test_purging_deletes_the_evidence_when_told_to(machine: Machine, chattr: str) -> None:
     machine.shell(f"echo one >> {AUDIT}", user="relay-shell-broker")
     machine.run("logrotate", "--force", "/etc/logrotate.d/relay-shell")
-    machine.run("touch", "/etc/relay-shell/purge-evidence")
+    machine.run("touch", "/etc/relay-shell/purge-evidence", "/etc/relay-shell/known_hosts")
     if chattr == "gone":
         # e2fsprogs is not essential: it may be purged before this package is.
         machine.run("mv", "/usr/bin/chattr", "/root/chattr")

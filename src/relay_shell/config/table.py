@@ -55,7 +55,7 @@ SECTIONS: dict[str, str] = {
     "redaction": "Hiding secrets. The arguments in the record are always redacted.",
     "front": "The process that speaks MCP.",
     "worker": "The process that runs the commands of one connection.",
-    "ssh": "Connections to the hosts of the inventory.",
+    "ssh": "Connections to the hosts of inventory.toml(5); docs/ssh.md says how they are set up.",
     "paths": "Files and sockets. The units and tmpfiles.d name the same paths: change both.",
 }
 
