@@ -104,6 +104,11 @@ class Capture:
         if self._redactor is not None:
             self._keep_data(self._redactor.finish())
 
+    @property
+    def redacting(self) -> bool:
+        """Whether secrets are looked for."""
+        return self._redactor is not None
+
     def redactions(self) -> dict[str, int]:
         """Secrets hidden in the whole stream so far, by rule."""
         return {} if self._redactor is None else self._redactor.counts

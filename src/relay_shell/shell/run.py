@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,10 +20,12 @@ from .direct import Program, direct
 from .memfile import anonymous, readable
 from .outputs import OutputStore, Spill
 from .process import Process, start
-from .redaction import Redaction, merged
+from .redaction import Redaction
 from .spawn import KEPT
 from .stream import Stream
+from .summary import sum_up
 from .tree import Ended
+from .uncancelled import uncancelled
 
 DRAIN = 0.25
 """Seconds that background processes have to write their last after the command has ended."""
@@ -144,7 +146,7 @@ class Shell:
             await running.end
             return await running.finish()
         except asyncio.CancelledError:
-            call.partial = await _uncancelled(running.finish(keep=False))
+            call.partial = await uncancelled(running.finish(keep=False))
             raise
 
     def spill(self) -> Spill | None:
@@ -170,7 +172,6 @@ class _Running:
         self._began = time.monotonic()
         self.end: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] | None = None
-        self._redacted = shell.redaction.on
         redactors = [shell.redaction.stream() for _ in range(1 if merge_stderr else 2)]
         self._out = Stream(Capture(max_output, shell.spill, redactors[0]), self._stream_ended)
         self._err = None
@@ -291,37 +292,13 @@ class _Running:
             timer.cancel()
 
     def _sum_up(self, completed: Completed, keep: bool) -> None:
-        out = self._out.capture
         err = Capture(0) if self._err is None else self._err.capture
-        for capture in (out, err):
-            capture.end()
-        if self._redacted:
-            completed.redactions = merged(out.redactions(), err.redactions())
-        completed.bytes = out.total + err.total
-        if out.total and err.total:
-            completed.sha256 = combined(out.digest(), err.digest())
-        else:
-            completed.sha256 = (out if out.total else err).sha256()
-        rooms = _rooms(out.size, err.size, self._most)
-        completed.stdout, cut_out = out.text(rooms[0])
-        completed.stderr, cut_err = err.text(rooms[1])
-        completed.truncated = cut_out or cut_err
+        sum_up(completed, self._out.capture, err, self._most, self._shell, keep)
         if self._enforced:
             said = completed.stderr
             if not said and completed.exit != 0:
                 said = completed.stdout
             completed.refused = refusals(said)
-        spills: dict[str, Spill] = {}
-        for name, capture, cut in (("stdout", out, cut_out), ("stderr", err, cut_err)):
-            spill = capture.finish(cut and keep)
-            if spill is None:
-                continue
-            if keep:
-                spills[name] = spill
-            else:
-                self._shell.drop(spill)
-        if spills:
-            completed.output = self._shell.keep(spills)
 
     def _streams(self) -> list[Stream]:
         return [self._out] if self._err is None else [self._out, self._err]
@@ -346,31 +323,3 @@ class _Running:
     def _stop_draining(self) -> None:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-
-
-def combined(out: bytes, err: bytes) -> str:
-    """The digest of an output on two streams, from their digests."""
-    from hashlib import sha256
-
-    return sha256(out + err).hexdigest()
-
-
-def _rooms(out: int, err: int, most: int) -> tuple[int, int]:
-    """Share the room of a result: a stream that needs less than half leaves the rest."""
-    half = most // 2
-    if out + err <= most:
-        return out, err
-    if out <= half:
-        return out, most - out
-    if err <= half:
-        return most - err, err
-    return half, most - half
-
-
-async def _uncancelled(work: Coroutine[Any, Any, Completed]) -> Completed:
-    """Finish `work` however often the caller is cancelled: a tree is never left half killed."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()

@@ -22,20 +22,24 @@ BLOCK = 512
 class Usage(NamedTuple):
     """Times in milliseconds, sizes in octets; None is not known here."""
 
-    cpu_ms: int
+    cpu_ms: int | None
     mem_peak: int | None
-    io_read: int
-    io_write: int
+    io_read: int | None
+    io_write: int | None
     io_reads: int | None
     io_writes: int | None
     tasks_peak: int | None
     """Most processes and threads at once."""
-    accounting: str
+    accounting: str | None
     """The source of each figure, as "cpu=cgroup mem=cgroup io=cgroup+rusage tasks=cgroup"."""
 
     def facts(self) -> dict[str, int | str]:
         """What is known, by the names of the record."""
         return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+ELSEWHERE = Usage(None, None, None, None, None, None, None, None)
+"""What is known of a command that another machine ran."""
 
 
 def measure(group: Group | None, spent: resource.struct_rusage) -> Usage:
