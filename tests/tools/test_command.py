@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay_shell.config import TABLE
-from relay_shell.tools.command import command_of, limits_of
+from relay_shell.tools.command import command_of, limits_of, remote_text
 from relay_shell.tools.shell_script import interpreter_of
 from relay_shell.wire.errors import RelayError
 
@@ -91,3 +91,25 @@ def test_interpreter_is_the_named_one_or_that_of_the_first_line(
 def test_first_line_without_an_interpreter(script: str) -> None:
     with pytest.raises(RelayError, match="names no interpreter"):
         interpreter_of(script, None)
+
+
+def test_text_for_another_machine_is_the_command_or_the_words_quoted() -> None:
+    assert remote_text({"command": "echo $HOME"}) == "echo $HOME"
+    assert remote_text({"argv": ["echo", "$HOME", "a b"]}) == "echo '$HOME' 'a b'"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {},
+        {"command": "true", "argv": ["true"]},
+        {"command": "true\0rm"},
+        {"argv": ["true", "\0"]},
+        {"argv": [""]},
+        {"command": "\ud800"},
+    ],
+)
+def test_text_that_cannot_be_sent_whole_is_refused(args: dict[str, Any]) -> None:
+    with pytest.raises(RelayError) as caught:
+        remote_text(args)
+    assert caught.value.kind == "InvalidArguments"

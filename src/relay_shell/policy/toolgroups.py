@@ -22,6 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "session_list",
         ),
         "output": ("output_read",),
+        "ssh": ("ssh_hosts", "ssh_exec", "ssh_fanout", "ssh_check", "ssh_keyscan"),
         "server": ("server_info", "audit_tail", "policy_explain"),
     }
 )

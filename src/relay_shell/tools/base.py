@@ -118,6 +118,11 @@ class Call(Protocol):
     partial: Any
     """What a cancelled run had produced (relay_shell.shell.completed.Completed), for the record."""
     services: Services
+    reached: Any
+    """The machines that the call was decided for (relay_shell.ssh.reach.Reached)."""
+    remote: list[Json]
+    """What the record says of each other machine on which something was to run, in the form of the
+    `end` message; a handler adds a row as soon as it is known."""
 
     def progress(self, message: str) -> None:
         """Tell the client that the call is alive; rate-limited and dropped if nobody listens."""
@@ -125,6 +130,7 @@ class Call(Protocol):
 
 Handler = Callable[[Call, Mapping[str, Any]], Awaitable[Result]]
 Render = Callable[[Json], str]
+Reach = Callable[["Services", Mapping[str, Any]], Awaitable[Any]]
 
 
 class Tool(NamedTuple):
@@ -133,7 +139,7 @@ class Tool(NamedTuple):
     name: str
     title: str
     group: str
-    """shell | session | output | server: what tools.disabled switches off."""
+    """shell | session | output | ssh | server: what tools.disabled switches off."""
     description: str
     input_schema: Json
     output_schema: Json
@@ -142,6 +148,8 @@ class Tool(NamedTuple):
     render: Render
     """Facts to the text block of the result (the text grammar, `tools.text`); takes errors too."""
     route: Route = Route()
+    reach: Reach | None = None
+    """Finds out which other machines a call reaches, before it is decided on; None for no other."""
 
 
 def arguments(required: tuple[str, ...] = (), /, **properties: Json) -> Json:

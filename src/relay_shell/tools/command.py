@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -40,6 +41,27 @@ def command_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str
         words = list(argv)
     check_words(words)
     return words
+
+
+def remote_text(args: Mapping[str, Any]) -> str:
+    """The text that another machine's login shell is to read: `command`, or `argv` quoted.
+
+    Raises:
+        RelayError: kind InvalidArguments, unless exactly one of the two is given, or if it cannot
+            be sent whole (sshd(8) hands it on as a C string).
+    """
+    command, argv = args.get("command"), args.get("argv")
+    if (command is None) == (argv is None):
+        raise RelayError("InvalidArguments", reason="give either command or argv")
+    if argv is not None:
+        check_words(list(argv))
+        command = shlex.join(argv)
+    check_words([str(command)])
+    try:
+        str(command).encode()
+    except UnicodeEncodeError:
+        raise RelayError("InvalidArguments", reason="the command is not UTF-8") from None
+    return str(command)
 
 
 def check_words(words: list[str]) -> None:

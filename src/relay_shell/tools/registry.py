@@ -19,6 +19,11 @@ from . import (
     shell_read,
     shell_script,
     shell_spawn,
+    ssh_check,
+    ssh_exec,
+    ssh_fanout,
+    ssh_hosts,
+    ssh_keyscan,
 )
 from .base import Tool
 
@@ -37,6 +42,11 @@ TOOLS: MappingProxyType[str, Tool] = MappingProxyType(
             session_kill,
             session_list,
             output_read,
+            ssh_hosts,
+            ssh_exec,
+            ssh_fanout,
+            ssh_check,
+            ssh_keyscan,
             server_info,
             audit_tail,
             policy_explain,

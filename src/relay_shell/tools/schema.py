@@ -45,6 +45,39 @@ SESSION: Json = {"type": "string", "minLength": 1, "maxLength": 128}
 ROWS: Json = {"type": "integer", "minimum": 1, "maximum": 500}
 COLUMNS: Json = {"type": "integer", "minimum": 1, "maximum": 1000}
 
+HOST: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 253,
+    "description": "A name of ssh_hosts.",
+}
+HOSTS: Json = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+    "minItems": 1,
+    "maxItems": 1000,
+    "description": "Names, globs (web*) or @groups.",
+}
+REMOTE_COMMAND: Json = {
+    "type": "string",
+    "minLength": 1,
+    "description": "A command line for the login shell there.",
+}
+REMOTE_ARGV: Json = ARGV | {"description": "Program and arguments, quoted for it."}
+
+HOST_FAILURES: Json = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "host": {"type": "string"},
+            "kind": {"type": "string"},
+            "message": {"type": "string"},
+        },
+    },
+    "description": "Hosts on which it did not run, or whose connection was lost.",
+}
+
 WAIT: Json = {
     "type": "string",
     "minLength": 1,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..shell.outputs import OutputStore
     from ..shell.run import Caller
     from ..shell.sessions import SessionTable
+    from ..ssh.fleet import Fleet
 
 
 class Shell(Protocol):
@@ -44,6 +45,13 @@ class Services(Protocol):
 
     @property
     def outputs(self) -> OutputStore: ...
+
+    @property
+    def ssh(self) -> Fleet: ...
+
+    @property
+    def granted_hosts(self) -> Sequence[str] | None:
+        """Patterns of the hosts that access.toml grants, None for all."""
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -58,6 +58,27 @@ KINDS: dict[str, ErrorKind] = {
         "The kernel lacks what read-only needs; 'relay-shell doctor' names it.",
         69,
     ),
+    "Unreachable": ErrorKind(
+        "cannot reach {host}: {reason}",
+        "ssh_check tries the way alone. Operator: address, port and jump in the inventory.",
+        69,
+    ),
+    "HostKey": ErrorKind(
+        "{reason}",
+        "Operator: compare the fingerprint with the host's own, then 'relay-shell ssh trust HOST'.",
+        76,
+    ),
+    "HostAuth": ErrorKind(
+        "{reason}",
+        "Operator: keys are in /etc/relay-shell/keys; their public halves belong in"
+        " authorized_keys on the host.",
+        77,
+    ),
+    "HostLost": ErrorKind(
+        "the connection to {host} ended during the call ({reason})",
+        "What the command did until then stands, and it may run on; check before you repeat it.",
+        70,
+    ),
     "BrokerUnavailable": ErrorKind(
         "the broker cannot be reached ({reason}); nothing ran",
         "Operator: 'systemctl status relay-shell' and 'journalctl -u relay-shell'.",

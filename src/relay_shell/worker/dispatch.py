@@ -42,6 +42,8 @@ class LiveCall:
         self.enforcement = "none"
         self.listening = say is not None
         self.partial: Any = None
+        self.reached: Any = None
+        self.remote: list[Body] = []
         self.services = services
         self.phase = BEGINNING
         self.ended_by: tuple[str, str] | None = None
@@ -173,6 +175,13 @@ class Dispatch:
         asked = {key: body[key] for key in ("call", "conn", "tool", "args")}
         if "request_id" in body:
             asked["request_id"] = body["request_id"]
+        if tool.reach is not None:
+            try:
+                live.reached = await tool.reach(self._services, body["args"])
+                asked["hosts"] = live.reached.names()
+            except Exception as error:
+                logger.exception("%s %s failed", tool.name, live.id)
+                return _failed(RelayError("Internal", reason=type(error).__name__))
         try:
             verdict = await self._broker.request("begin", asked)
         except RelayError as error:
@@ -193,6 +202,8 @@ class Dispatch:
             "duration_ms": round((time.monotonic() - began) * 1000),
             **outcome.as_wire(),
         }
+        if live.remote:
+            end["remote"] = live.remote
         if not await self._broker.end(end):
             result.facts["record"] = "its outcome is not recorded yet: the broker is away"
         self.results.keep(live.id, body["args"], result.facts, result.is_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
@@ -17,6 +17,7 @@ from .broker import BrokerLink
 
 if TYPE_CHECKING:
     from ..shell.sessions import SessionTable
+    from ..ssh.fleet import Fleet
 
 LIMITS = (
     "limits.timeout",
@@ -42,6 +43,7 @@ class WorkerServices:
         settings: the live mapping of settings; a reload changes it in place.
         contained: what keeps this worker's commands in, for server_info.
         changed: called when sessions begin or end.
+        agent: a connected descriptor of the key agent, -1 for none; taken over.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class WorkerServices:
         groups: Groups | None,
         contained: list[str],
         changed: Callable[[], None],
+        agent: int = -1,
     ) -> None:
         self._broker = broker
         self._identity = identity
@@ -67,6 +70,8 @@ class WorkerServices:
         self.shell = Shell(self.children, self.outputs, self.account, settings, self.enforcer)
         self._changed = changed
         self._sessions: SessionTable | None = None
+        self._fleet: Fleet | None = None
+        self.agent_fd = agent
 
     @property
     def sessions(self) -> SessionTable:
@@ -85,6 +90,21 @@ class WorkerServices:
                 self._broker.request,
             )
         return self._sessions
+
+    @property
+    def ssh(self) -> Fleet:
+        """The machines of the inventory; their modules are loaded by the first who asks."""
+        if self._fleet is None:
+            from ..ssh.fleet import Fleet
+
+            self._fleet = Fleet(self.settings, self.shell, self.agent_fd)
+        return self._fleet
+
+    @property
+    def granted_hosts(self) -> Sequence[str] | None:
+        """Patterns of the hosts that access.toml grants, None for all."""
+        hosts: Sequence[str] | None = self._identity.get("hosts")
+        return hosts
 
     @property
     def held(self) -> int:
@@ -142,6 +162,8 @@ class WorkerServices:
         """End every session and release what is held."""
         if self._sessions is not None:
             await self._sessions.close()
+        if self._fleet is not None:
+            await self._fleet.close()
         self.outputs.clear()
         self.children.tidy()
         self.children.close()

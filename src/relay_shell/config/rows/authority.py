@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..setting import BROKER, FRONT, MIB, WORKER, Setting, choice, integer
 
-TOOL_GROUPS = ("shell", "session", "output", "server")
+TOOL_GROUPS = ("shell", "session", "output", "ssh", "server")
 """The groups of relay_shell.tools.registry, which this package may not import; a test compares."""
 
 ROWS: tuple[Setting, ...] = (
