@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay_shell.ssh.agent import KeyAgent
 from relay_shell.wire.errors import RelayError
-from ssh.machines import Site
+from ssh.machines import Call, Site, route
 
 
 def agent(site: Site) -> KeyAgent:
@@ -49,8 +51,6 @@ def test_key_that_the_agent_lacks_is_said(site: Site) -> None:
 
 
 def test_empty_agent_is_said(site: Site) -> None:
-    import os
-
     env = os.environ | {"SSH_AUTH_SOCK": str(site.agent)}
     subprocess.run(["ssh-add", "-q", "-D"], check=True, env=env)
     with pytest.raises(RelayError) as caught:
@@ -118,3 +118,43 @@ def test_passed_agent_is_the_only_one(site: Site, monkeypatch: pytest.MonkeyPatc
     finally:
         keys.close()
         other.close()
+
+
+def test_signature_that_came_too_late_is_not_taken_for_the_next_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that asks a person, who answers when the call has long been given up."""
+    ask = tmp_path / "ask"
+    ask.write_text(
+        f"#!/bin/sh\ntouch {tmp_path}/asked\n"
+        f"until [ -e {tmp_path}/answer ]; do sleep 0.05; done\nexit 0\n"
+    )
+    ask.chmod(0o755)
+    monkeypatch.setenv("SSH_ASKPASS", str(ask))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    site = Site(tmp_path)
+    try:
+        site.server("web1")
+        env = os.environ | {"SSH_AUTH_SOCK": str(site.agent)}
+        subprocess.run(["ssh-add", "-q", "-D"], check=True, env=env)
+        subprocess.run(["ssh-add", "-q", "-c", site.key], check=True, env=env)
+
+        async def main() -> str:
+            async with site.fleet() as fleet:
+                way = await route(fleet, "web1")
+                given_up = asyncio.create_task(
+                    fleet.run(way, "true", Call(), timeout=600, max_output=1000)
+                )
+                async with asyncio.timeout(60):
+                    while not (tmp_path / "asked").exists():
+                        await asyncio.sleep(0.01)
+                # The attempt itself is given up, not only the call that waits for it.
+                await fleet.pool.close()
+                await asyncio.gather(given_up, return_exceptions=True)
+                (tmp_path / "answer").touch()
+                done = await fleet.run(way, "echo in", Call(), timeout=600, max_output=1000)
+                return done.completed.stdout
+
+        assert asyncio.run(main()) == "in\n"
+    finally:
+        site.close()

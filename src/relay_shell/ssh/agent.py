@@ -13,6 +13,7 @@ import base64
 import hashlib
 import os
 import socket
+from collections.abc import Sequence
 
 import asyncssh
 
@@ -53,10 +54,11 @@ class KeyAgent:
         try:
             async with asyncio.timeout(PATIENCE):
                 found = list(await self._client.get_keys())
-        except (ValueError, OSError, TimeoutError) as error:
+        except TimeoutError:
+            raise _absent("the key agent does not answer in time") from None
+        except (ValueError, OSError) as error:
             self._client = None
-            reason = f"the key agent does not answer: {str(error)[:200] or 'no answer in time'}"
-            raise _absent(reason) from None
+            raise _absent(f"the key agent does not answer: {str(error)[:200]}") from None
         if wanted:
             found = [pair for pair in found if wanted in names(pair)]
         if not found:
@@ -78,25 +80,41 @@ class KeyAgent:
             if self._fd < 0:
                 raise _absent("the key agent's connection has ended")
             sock, self._fd = socket.socket(fileno=self._fd), -1
-            return _Passed(sock)
+            return _Client(sock)
         path = os.environ.get("SSH_AUTH_SOCK", "")
         if not path:
             raise _absent("there is no key agent")
-        return asyncssh.SSHAgentClient(path)
+        return _Client(path=path)
 
 
-class _Passed(asyncssh.SSHAgentClient):
-    """A client on a socket that is connected already, and cannot be connected again."""
+class _Client(asyncssh.SSHAgentClient):
+    """A client on a path, or on a socket that is connected already and never again.
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__("")
-        self._sock: socket.socket | None = sock
+    Requests run to their end though the call that made them is cancelled: the answer to one that
+    was given up would be taken for that to the next.
+    """
+
+    def __init__(self, sock: socket.socket | None = None, path: str = "") -> None:
+        super().__init__(path)
+        self._sock = sock
+        self._path = path
 
     async def connect(self) -> None:
+        if self._path:
+            await super().connect()
+            return
         if self._sock is None:
             raise OSError("its connection has ended")
         sock, self._sock = self._sock, None
         self._reader, self._writer = await asyncio.open_unix_connection(sock=sock)
+
+    async def get_keys(
+        self, identities: Sequence[bytes] | None = None
+    ) -> Sequence[asyncssh.SSHKeyPair]:
+        return await asyncio.shield(super().get_keys(identities))
+
+    async def sign(self, key_blob: bytes, data: bytes, flags: int = 0) -> bytes:
+        return await asyncio.shield(super().sign(key_blob, data, flags))
 
     def close(self) -> None:
         if self._sock is not None:

@@ -198,5 +198,9 @@ def said(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    clean = "".join(char if char.isprintable() else " " for char in text)
-    return clean[:SAID] or type(error).__name__
+    return printable(text) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """What a remote host says of itself, bounded and without control characters."""
+    return "".join(char if char.isprintable() else " " for char in text[:SAID])

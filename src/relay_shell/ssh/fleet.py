@@ -148,6 +148,7 @@ class Fleet:
         Raises:
             RelayError: as `run`.
         """
+        from .connect import printable
         from .hostkeys import print_of
 
         began = time.monotonic()
@@ -157,7 +158,7 @@ class Fleet:
             key = connection.get_server_host_key()
             return {
                 "address": str(peer[0]) if peer else "",
-                "server": str(connection.get_extra_info("server_version", ""))[:200],
+                "server": printable(str(connection.get_extra_info("server_version", ""))),
                 "host_key": print_of(key),
                 "ms": round((time.monotonic() - began) * 1000),
             }

@@ -113,7 +113,8 @@ class Pool:
     # ---- lanes ---------------------------------------------------------------------------
 
     def _find(self, route: Route, depth: int) -> Lane:
-        key = (route.hops[: depth + 1], route.addresses)
+        # Sorted, for the order of a name's addresses changes from one lookup to the next.
+        key = (route.hops[: depth + 1], tuple(sorted(route.addresses)))
         for lane in self._lanes:
             if lane.key == key and lane.users < lane.bound and lane.alive:
                 return lane
