@@ -30,6 +30,14 @@ def test_hosts_are_listed_with_what_is_known_of_them(fleet: Fleet) -> None:
     assert found["host_key_known"] is True
 
 
+def test_a_key_that_signs_those_of_hosts_makes_them_known(fleet: Fleet) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    fleet.known_hosts.write_text(f"@cert-authority 192.0.2.* {key}@revoked other {key}")
+    fleet.known_hosts.chmod(0o644)
+    rows = json.loads(fleet("hosts", "--json").out)
+    assert [row["name"] for row in rows if row["host_key_known"]] == ["inside"]
+
+
 def test_a_word_that_fits_no_host(fleet: Fleet) -> None:
     for action in ("hosts", "trust"):
         done = fleet(action, "wbe1")
