@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from relay_shell.ssh.hostkeys import KnownHosts, listed_as, print_of
-from relay_shell.ssh.inventory import Host
+from relay_shell.ssh.hostkeys import KnownHosts, print_of
+from relay_shell.ssh.inventory import Host, listed_as
 from relay_shell.wire.errors import RelayError
 
 

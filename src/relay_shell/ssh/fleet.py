@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ..wire.errors import RelayError
-from .inventory import Host, Inventory, load
+from .inventory import Host, Inventory, listed_as, load
 from .reach import Reached, Route, reach
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Fleet:
             RelayError: as `run`.
         """
         from .connect import seen_key
-        from .hostkeys import KnownHosts, listed_as, print_of
+        from .hostkeys import KnownHosts, print_of
 
         host = route.host
         known = KnownHosts(self._known_hosts()).find(host)

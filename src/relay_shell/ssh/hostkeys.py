@@ -14,9 +14,7 @@ import asyncssh
 from ..config import trust
 from ..wire.errors import RelayError
 from .agent import fingerprint
-from .inventory import Host
-
-SSH = 22
+from .inventory import Host, listed_as
 
 
 class Known(NamedTuple):
@@ -73,13 +71,6 @@ class KnownHosts:
             self._hosts, self._read = asyncssh.import_known_hosts(""), None
         except (OSError, ValueError) as error:
             raise RelayError("Config", reason=f"{self._path}: {error}") from None
-
-
-def listed_as(host: Host) -> str:
-    """The name under which known_hosts lists a host, as ssh(1) writes it."""
-    if host.host_key:
-        return host.host_key
-    return host.address if host.port == SSH else f"[{host.address}]:{host.port}"
 
 
 def print_of(key: asyncssh.SSHKey | None) -> str:
