@@ -27,6 +27,7 @@ check: $(READY) native ## linters, types, and the tests that need neither root n
 	$(MAKE) --no-print-directory unit
 
 unit: $(READY) native
+	@packaging/host-tools unit
 	$(PY) -m pytest -m 'not appliance and not vm and not slow' $(ARGS)
 
 # In the order of the files, so that two runs of one commit do the same; `make check` shuffles.

@@ -23,6 +23,7 @@ FORBIDDEN: dict[str, set[str]] = {
     # Output is redacted where it arrives.
     "shell": {"broker", "policy", "evidence", "config", "front", "cli", "mcp"},
     "observer": PURE - {"wire"} | {"broker", "front", "worker", "tools", "shell", "cli", "mcp"},
+    "keys": PURE | {"broker", "front", "worker", "tools", "shell", "ssh", "cli", "mcp", "asyncssh"},
     "front": {"shell", "ssh", "diag", "policy", "evidence", "broker", "worker", "cli", "asyncssh"},
 }  # fmt: skip
 

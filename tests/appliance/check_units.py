@@ -16,7 +16,12 @@ from appliance.machine import Machine
 from appliance.steps import Steps
 
 LIMIT = 1.5
-CONFINED = ("relay-shell-front.service", "relay-shell.service", "relay-shell-observer.service")
+CONFINED = (
+    "relay-shell-front.service",
+    "relay-shell.service",
+    "relay-shell-observer.service",
+    "relay-shell-keys.service",
+)
 EXPORT = "relay-shell-export@check.service"
 WORKER = "relay-shell-worker@check.service"
 UNITS = "/usr/lib/systemd/system"

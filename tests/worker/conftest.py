@@ -143,13 +143,13 @@ class FrontEnd:
 
 
 class Setting:
-    """A worker between its two peers."""
+    """A worker between its two peers; `agent` is its connection to the SSH keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, agent: int | None = None) -> None:
         self.broker = BrokerEnd()
         ours, theirs = pair()
         self.front = FrontEnd(ours)
-        self.worker = Worker(theirs, self.broker.dial, own_process=False)
+        self.worker = Worker(theirs, self.broker.dial, own_process=False, agent=agent)
 
     async def until(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """Poll for a condition; fail if it does not come true."""
@@ -166,8 +166,8 @@ class Setting:
 
 
 @contextlib.asynccontextmanager
-async def _setting() -> AsyncIterator[Setting]:
-    setting = Setting()
+async def _setting(agent: int | None = None) -> AsyncIterator[Setting]:
+    setting = Setting(agent)
     try:
         yield setting
     finally:

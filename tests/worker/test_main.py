@@ -35,9 +35,12 @@ PROGRAM = (
 
 
 class Unit:
-    """A worker process, its manager's notification socket, and its two peers."""
+    """A worker process, its manager's notification socket, and its two peers.
 
-    def __init__(self, tmp: Path, posture: str) -> None:
+    `agent` is a connection to an ssh-agent, passed as by systemd, but before the front's.
+    """
+
+    def __init__(self, tmp: Path, posture: str, agent: socket.socket | None = None) -> None:
         self.tmp = tmp
         self.broker = BrokerEnd()
         self.broker.posture = posture
@@ -55,18 +58,22 @@ class Unit:
             "PATH": os.environ["PATH"],
             "HOME": str(tmp / "home"),
             "TMPDIR": str(tmp),
-            "LISTEN_FDS": "1",
+            "LISTEN_FDS": "2" if agent else "1",
+            "LISTEN_FDNAMES": "ssh-agent:connection" if agent else "connection",
             "NOTIFY_SOCKET": str(tmp / "notify.sock"),
             "RELAY_SHELL_PATHS_BROKER": str(tmp / "broker.sock"),
         }
         launcher = (
-            "import os,sys; fd=int(sys.argv[1]); os.dup2(fd,3); os.set_inheritable(3,True);"
+            "import fcntl,os,sys\n"
+            "passed=[fcntl.fcntl(int(fd),fcntl.F_DUPFD_CLOEXEC,16) for fd in sys.argv[1:]]\n"
+            "for n,fd in enumerate(passed,3): os.dup2(fd,n)\n"
             f"os.execve(sys.executable,[sys.executable,'-I','-c',{PROGRAM!r}],dict(os.environ))"
         )
+        passed = [sock.fileno() for sock in (agent, theirs) if sock is not None]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", launcher, str(theirs.fileno())],
+            [sys.executable, "-c", launcher, *map(str, passed)],
             env=environment,
-            pass_fds=[theirs.fileno()],
+            pass_fds=passed,
             stderr=subprocess.PIPE,
         )
         theirs.close()
@@ -133,8 +140,10 @@ class Unit:
 @pytest.fixture
 def unit(tmp_path: Path) -> Any:
     @contextlib.asynccontextmanager
-    async def make(posture: str = "privileged") -> AsyncIterator[Unit]:
-        made = Unit(tmp_path, posture)
+    async def make(
+        posture: str = "privileged", agent: socket.socket | None = None
+    ) -> AsyncIterator[Unit]:
+        made = Unit(tmp_path, posture, agent)
         serving = asyncio.create_task(made.serve())
         try:
             yield made
@@ -299,6 +308,58 @@ def test_agents_cannot_signal_or_trace_each_other(unit: Any, tmp_path: Path) -> 
             serving.cancel()
 
     asyncio.run(main())
+
+
+def test_no_command_has_the_connection_to_the_keys(unit: Any) -> None:
+    async def main() -> None:
+        keys, theirs = socket.socketpair()
+        keys.setblocking(False)
+        with keys, theirs:
+            name = f"socket:[{os.fstat(theirs.fileno()).st_ino}]"
+            async with unit(agent=theirs) as u:
+                theirs.close()
+                await u.front.start()
+                # Directly, by a shell, and in a terminal.
+                for command in ("ls -l /proc/self/fd", "ls -l /proc/self/fd | cat; env"):
+                    reply = await u.front.result("shell_exec", command=command)
+                    assert "0 -> " in reply["stdout"]
+                    assert name not in reply["stdout"]
+                    assert "LISTEN" not in reply["stdout"]
+                session = (await u.front.result("shell_spawn"))["session"]
+                text = "ls -l /proc/self/fd; echo $((6*7))"
+                reply = await u.front.result(
+                    "session_send",
+                    session=session,
+                    text=text,
+                    submit=True,
+                    wait="(?m:^42)",
+                    timeout=60,
+                )
+                assert "0 -> " in reply["output"]
+                assert name not in reply["output"]
+                # The worker has it still.
+                with pytest.raises(BlockingIOError):
+                    keys.recv(1)
+            assert keys.recv(1) == b""
+
+    asyncio.run(main())
+
+
+def test_a_connection_to_the_keys_is_no_front() -> None:
+    keys, theirs = socket.socketpair()
+    with keys, theirs:
+        os.set_inheritable(theirs.fileno(), True)
+        names = f"import os; os.dup2({theirs.fileno()}, 3); os.environ.update("
+        names += "LISTEN_FDS='1', LISTEN_FDNAMES='ssh-agent')\n"
+        ran = subprocess.run(
+            [sys.executable, "-I", "-c", names + PROGRAM],
+            env={},
+            pass_fds=[theirs.fileno()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 64
 
 
 def test_without_a_descriptor_it_says_how_it_is_started() -> None:

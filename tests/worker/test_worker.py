@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import Any
 
 from processes import mark, processes_with
@@ -237,5 +238,19 @@ def test_spare_serves_no_call_before_it_knows_for_whom(setting: Any) -> None:
             await asyncio.wait([call])
             assert "Protocol" in str(call.exception())
             assert s.broker.links == []
+
+    asyncio.run(main())
+
+
+def test_its_tools_find_the_connection_to_the_keys(setting: Any) -> None:
+    async def main() -> None:
+        keys, theirs = socket.socketpair()
+        with keys, theirs:
+            async with setting(theirs.fileno()) as s:
+                await s.front.start()
+                assert s.worker._services.agent_fd == theirs.fileno()
+        async with setting() as s:
+            await s.front.start()
+            assert s.worker._services.agent_fd == -1
 
     asyncio.run(main())

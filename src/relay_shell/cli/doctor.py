@@ -17,7 +17,7 @@ accounts, versions, kernel features, space. Each finding that is not ok names it
 Exit status 0: nothing failed. 1: something failed. Run it as root to see everything."""
 
 # The configuration comes first: the others look where it points.
-DOMAINS = ("configuration", "units", "files", "accounts", "evidence", "kernel", "software")
+DOMAINS = ("configuration", "units", "files", "accounts", "keys", "evidence", "kernel", "software")
 
 _COLOURS = {OK: "green", WARN: "yellow", FAIL: "red", SKIP: "dim"}
 

@@ -1,4 +1,4 @@
-"""The worker's program: one connection of the front, passed by systemd as descriptor 3."""
+"""The worker's program: one connection of the front, and one to the SSH keys, passed by systemd."""
 
 from __future__ import annotations
 
@@ -26,15 +26,22 @@ from .worker import SPARE, Worker  # noqa: E402
 BROKER = "/run/relay-shell/broker.sock"
 """paths.broker by default; RELAY_SHELL_PATHS_BROKER names another."""
 
+AGENT = "ssh-agent"
+"""Name that the unit's OpenFile= gives to its connection to the SSH keys."""
 
-async def serve(front: socket.socket, broker: str) -> str:
-    """Be the worker of one front connection until it ends; return the reason."""
+
+async def serve(front: socket.socket, broker: str, agent: int | None) -> str:
+    """Be the worker of one front connection until it ends; return the reason.
+
+    Args:
+        agent: descriptor that is connected to an ssh-agent.
+    """
     loop = asyncio.get_running_loop()
 
     async def dial() -> socket.socket:
         return await sockets.connect(broker)
 
-    worker = Worker(front, dial, own_process=True)
+    worker = Worker(front, dial, own_process=True, agent=agent)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop, "the unit was stopped")
     notify.keep_alive(loop)
@@ -52,15 +59,19 @@ def new_loop() -> asyncio.AbstractEventLoop:
 def main() -> int:
     """Entry point; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # The front's connection has no name of ours: systemd.socket(5) says which under Accept=yes.
     passed = notify.listen_fds()
-    if not passed:
+    fronts = [fd for name, fd in passed if name != AGENT]
+    agents = [fd for name, fd in passed if name == AGENT]
+    if not fronts:
         print("relay-shell-worker: started by systemd only (no descriptor passed)", file=sys.stderr)
         return 64
-    front = socket.socket(fileno=passed[0][1])
+    front = socket.socket(fileno=fronts[0])
     # What start-up made lives as long as the process: no collection needs to look at it again.
     gc.freeze()
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        reason = runner.run(serve(front, os.environ.get("RELAY_SHELL_PATHS_BROKER", BROKER)))
+        broker = os.environ.get("RELAY_SHELL_PATHS_BROKER", BROKER)
+        reason = runner.run(serve(front, broker, agents[0] if agents else None))
     logging.getLogger(__name__).info("worker ended: %s", reason)
     return 0
 

@@ -72,6 +72,13 @@ def claims(front: int, broker: int, neighbour: int, unit: str) -> list[Claim]:
         Claim("read the record", try_to.read("/var/log/relay-shell"), NO, NO),
         Claim("read the broker's state", try_to.read("/var/lib/relay-shell-broker"), NO, NO),
         Claim("read relay-shell's secrets", try_to.read("/etc/relay-shell/secrets"), NO, NO),
+        Claim("read SSH keys", try_to.read("/etc/relay-shell/keys"), NO, NO),
+        Claim(
+            "use SSH keys without a tool",
+            try_to.connect_to("/run/relay-shell-keys/agent.sock", stream),
+            NO,
+            NO,
+        ),
         Claim("read credentials of units", try_to.read("/run/credentials"), NO, NO),
         Claim(
             "act as an operator",

@@ -47,10 +47,14 @@ class Worker:
         dial: connects to the broker.
         own_process: this process is the worker's alone: it may be confined, and the service
             manager is told how it does. False where several roles share a process.
+        agent: descriptor that is connected to an ssh-agent, close-on-exec.
     """
 
-    def __init__(self, front: socket.socket, dial: Dial, *, own_process: bool) -> None:
+    def __init__(
+        self, front: socket.socket, dial: Dial, *, own_process: bool, agent: int | None = None
+    ) -> None:
         self._own_process = own_process
+        self._agent = agent
         self._loop = asyncio.get_running_loop()
         self._settings: dict[str, Any] = {}
         self._identity: dict[str, Any] = {}
@@ -135,7 +139,13 @@ class Worker:
                 confine.enter(groups)
                 contained.append("Landlock domain of this worker")
         self._services = WorkerServices(
-            self._broker, self._identity, self._settings, groups, contained, self._changed
+            self._broker,
+            self._identity,
+            self._settings,
+            groups,
+            contained,
+            self._changed,
+            agent=-1 if self._agent is None else self._agent,
         )
         self._dispatch = Dispatch(
             self._broker,

@@ -10,7 +10,7 @@ from .base import FAIL, OK, WARN, Finding, Host
 
 ACCOUNTS = (
     "relay-shell",
-    *(f"relay-shell-{name}" for name in ("front", "broker", "observer", "verify")),
+    *(f"relay-shell-{name}" for name in ("front", "broker", "observer", "verify", "keys")),
 )
 ACCESS = "relay-shell-access"
 OPERATORS = "relay-shell-operators"

@@ -14,8 +14,14 @@ SOCKETS = (
     "relay-shell-broker.socket",
     "relay-shell-operator.socket",
     "relay-shell-worker.socket",
+    "relay-shell-keys.socket",
 )
-SERVICES = ("relay-shell.service", "relay-shell-front.service", "relay-shell-observer.service")
+SERVICES = (
+    "relay-shell.service",
+    "relay-shell-front.service",
+    "relay-shell-observer.service",
+    "relay-shell-keys.service",
+)
 
 
 class Finding(NamedTuple):
