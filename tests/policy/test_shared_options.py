@@ -198,3 +198,35 @@ def test_copying_over_a_device_is_irreversible() -> None:
 )
 def test_the_questions_beside_them_still_are(command: str) -> None:
     assert classify_command(command).tier == Tier.READ_ONLY
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "resize2fs -M /dev/sdb1",
+        "resize2fs /dev/vg0/data 5G",
+        "ntfsresize -s 10G /dev/sdb1",
+        "ntfsclone --overwrite /dev/sdb1 /dev/sda1",
+        "tune2fs -O ^has_journal /dev/sda1",
+        "bcachefs format /dev/sdb",
+        "pvcreate -ff /dev/sdb",
+        "e2image -ra /dev/sda1 /dev/sdb1",
+        "ddrescue -f /dev/sda /dev/sdb map",
+        "pg_resetwal -f d",
+        "pg_restore --clean -d app f",
+        "mongorestore --drop d",
+        "zkCli.sh deleteall /x",
+        "tmpreaper 1h /srv",
+        "borg prune --keep-daily 7 r",
+        "keytool -delete -alias x -keystore k",
+        "pdnsutil delete-zone example.org",
+        "flux uninstall",
+        "cargo yank --version 1.0.0 x",
+    ],
+)
+def test_what_shrinks_replaces_or_prunes_is_irreversible(command: str) -> None:
+    assert classify_command(command).tier == Tier.IRREVERSIBLE
+
+
+def test_listing_a_file_system_does_not_excuse_changing_it() -> None:
+    assert classify_command("tune2fs -l -j /dev/sda1").tier > Tier.READ_ONLY

@@ -67,6 +67,8 @@ _PY_NAMES = frozenset(
         " getfilesystemencoding getrecursionlimit api_version date upper lower title strip split"
     ).split()
 )
+# Reading a document from standard input. Without `modules`, a way to any module that is loaded.
+_PY_JSON = frozenset("load loads dumps stdin read get keys values items indent sort_keys".split())
 
 
 def language_of(name: str) -> str:
@@ -96,7 +98,12 @@ def prints_facts(text: str) -> bool:
     bare = re.sub(r"'[^'\\{}]*'|\"[^\"\\{}]*\"", " ", match.group("expression"))
     if "'" in bare or '"' in bare:
         return False
-    return all(name in _PY_NAMES for name in re.findall(r"[A-Za-z_]\w*", bare))
+    names = set(re.findall(r"[A-Za-z_]\w*", bare))
+    document = bool(names & _PY_JSON) and "modules" not in names
+    return all(
+        name in _PY_NAMES or (document and (name in _PY_JSON or re.fullmatch(r"[a-z]", name)))
+        for name in names
+    )
 
 
 _FACTS = {
@@ -171,6 +178,9 @@ def judge_perl(call: Call, spec: Spec) -> None:
 
 def judge_php(call: Call, spec: Spec) -> None:
     """`php`: -i, -m, -l and -v inform; -r holds code."""
+    parsed = parse_options(spec, call.args, stop=True)
+    if [used.name for used in parsed.used] in (["-l"], ["--syntax-check"]) and not parsed.doubts:
+        return
     judge_code(call, spec)
 
 

@@ -42,6 +42,8 @@ _READING = {
     " operator_raft_list"
     " namespace_list var_list deployment_list job_history job_inspect eval_status volume_status",
     "stern": "--version",
+    "VBoxManage": "list showvminfo --version",
+    "vboxmanage": "list showvminfo --version",
     "kustomize": "version",
     "kubens": "-c --current",
     "kubectx": "-c --current",
@@ -53,7 +55,7 @@ _READING = {
     "singularity": "version inspect",
 }
 _REMOVING = frozenset(
-    "delete destroy purge rm remove prune wipe unregistervm closemedium gc down".split()
+    "delete destroy purge rm remove prune wipe unregistervm closemedium gc down uninstall".split()
 )
 _OUTPUT = frozenset(
     ("-o", "--output", "-f", "--follow", "-n", "--namespace", "-A", "--all", "-a", "-json")
@@ -73,6 +75,9 @@ def judge_machine(call: Call, spec: Spec) -> None:
     if clear and words and (words[0] in reading or pair in reading):
         return
     if clear and len(call.args) == 1 and call.args[0].text in reading:
+        return
+    if words[:1] == ["kubectl"] and call.name in ("k3s", "microk8s") and not parsed.used:
+        call.run(parsed.operands)
         return
     purging = any(arg.text.lstrip("-") in ("purge", "delete") for arg in call.args)
     if purging or any(word in _REMOVING for word in words[:2]):

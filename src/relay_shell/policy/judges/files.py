@@ -343,7 +343,7 @@ def judge_clone(call: Call, spec: Spec) -> None:
         target = Arg(text, arg.exact) if equals and name == "of" else arg
         if paths.is_device(target.text) and not (equals and name == "if"):
             call.add(
-                3 if arg is call.args[-1] or name == "of" else 2,
+                3 if arg is not call.args[0] or name == "of" else 2,
                 f"writes the device {target.display}",
             )
     call.add(2, f"`{call.name}` writes images or devices")

@@ -63,6 +63,10 @@ _READ = frozenset(
         " show-index diff-pairs last-modified"
     ).split()
 )
+_ASKS_PATCH = re.compile(
+    r"--(?:check|stat|numstat|summary|reverse|verbose|recount|unidiff-zero|whitespace=\w+"
+    r"|ignore-whitespace|ignore-space-change|directory=.*|include=.*|exclude=.*)|-[Rvpz]\d*|-C\d+"
+)
 _NETWORK = frozenset(("ls-remote", "request-pull"))
 _STATEFUL_HINT = "changes the repository or the working tree"
 _LISTING: dict[str, str] = {
@@ -175,6 +179,13 @@ def _subcommand(call: Call, name: str, args: list[Arg]) -> None:
         if not any(o.startswith(("-o", "--output", "--remote", "--exec")) for o in options):
             return
         call.add(2, "`git archive` writes a file or asks another machine")
+    elif (
+        name == "apply"
+        and not any(arg.wild for arg in args)
+        and {"--check", "--stat", "--numstat", "--summary"} & set(options)
+        and all(_ASKS_PATCH.fullmatch(option) for option in options)
+    ):
+        return
     elif name not in _READ:
         call.add(2, f"`git {name}` {_STATEFUL_HINT}")
         if name == "bisect" or name in ("submodule", "rebase", "filter-branch"):
@@ -367,4 +378,7 @@ def judge_other(call: Call, spec: Spec) -> None:
         if any("://" in word for word in words[1:]):
             call.add(1, "asks another machine")
         return
-    call.add(2, f"`{call.name} {verb}` changes the repository or the working tree")
+    stripping = call.name == "hg" and verb in ("strip", "purge")
+    call.add(
+        3 if stripping else 2, f"`{call.name} {verb}` changes the repository or the working tree"
+    )

@@ -230,6 +230,16 @@ def judge_ethtool(call: Call, spec: Spec) -> None:
     call.add(2, f"`ethtool {args[0].display}` changes a network interface")
 
 
+def judge_vtysh(call: Call, spec: Spec) -> None:
+    """`vtysh -c`: `show` reads; without a command it is a shell of the router."""
+    commands = by_spec(call, spec).all("-c", "--command")
+    if not commands:
+        call.add(2, "reads commands from standard input")
+    for command in commands:
+        if not (command.exact and re.fullmatch(r"\s*sh(?:ow|o)?(?: [\w./:-]+)+\s*", command.text)):
+            call.add(2, f"command {command.display} of `vtysh` is not known to only read")
+
+
 def judge_ovs(call: Call, spec: Spec) -> None:
     """Open vSwitch: another command may follow after `--`, and a trace may send its packet."""
     by_spec(call, spec)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .. import environment
+from ..options import parse_options
 from ..programs import by_spec
 from ..spec import Spec
 from ..values import ANYTHING, NUMBER, UNKNOWN, Arg, Value
@@ -39,6 +40,15 @@ def _escapes(text: str) -> str | None:
 
     result = _ESCAPE.sub(replace, text)
     return result if certain else None
+
+
+def judge_stat(call: Call, spec: Spec) -> None:
+    """`stat -c FORMAT`: of times, sizes, modes and owners it prints numbers."""
+    parsed = parse_options(spec, call.args)
+    wanted = parsed.get("-c", "--format")
+    numbers = wanted is not None and re.fullmatch(r"%[YXZsabBugho]", wanted.text)
+    if numbers and not parsed.doubts and not parsed.has("-f", "-t", "--printf"):
+        call.output = NUMBER
 
 
 def judge_echo(call: Call, spec: Spec) -> None:

@@ -44,7 +44,7 @@ _READING = {
     "bundler": "list show info check outdated version",
     "cargo": "tree metadata search version locate-project pkgid --list help read-manifest"
     " verify-project",
-    "go": "version env list doc help",
+    "go": "version env list doc help mod_graph mod_why mod_verify",
     "composer": "show info licenses outdated status validate about diagnose depends why why-not"
     " search",
     "mix": "help",
@@ -84,7 +84,8 @@ def judge_manager(call: Call, spec: Spec) -> None:
     clear = all(arg.exact for arg in call.args) and not any(_WRITES.fullmatch(w) for w in words[1:])
     if clear and words and (words[0] in reading or pair in reading):
         return
-    if pair == _REMOVING.get(call.name, "").replace("_", " ") and words:
+    removing = _REMOVING.get(call.name, "").replace("_", " ")
+    if words and removing in (words[0], pair):
         call.add(3, f"`{call.name} {pair}` removes what was installed or published")
     call.add(
         2,

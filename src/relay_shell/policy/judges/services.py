@@ -87,6 +87,8 @@ def judge_daemon(call: Call, spec: Spec) -> None:
         r"|--test(?: --config /etc/(?!\S*\.\.)\S+| --input-filter \S+)*",
         "apache": r"-t",
     }
+    if call.name == "pdnsutil" and words[:1] in (["delete-zone"], ["delete-rrset"]):
+        call.add(3, f"`pdnsutil {words[0]}` removes records")
     if re.fullmatch(tests.get(call.name, r"(?!)"), " ".join(words)):
         return
     by_spec(call, spec)
@@ -211,3 +213,16 @@ def judge_gitlab(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, call.name)
     call.add(2, f"`{call.name} {' '.join(words[:2])}` changes the service")
+
+
+def judge_samba(call: Call, spec: Spec) -> None:
+    """`samba-tool GROUP VERB`: list, show and info read, delete removes."""
+    words = _words(call)
+    if words is None:
+        return
+    if words[1:2] in (["list"], ["show"], ["info"], ["listmembers"], ["level"], ["showrepl"]) and (
+        words[1] != "level" or words[2:] == ["show"]
+    ):
+        return
+    deleting = words[1:2] in (["delete"], ["remove"], ["demote"])
+    call.add(3 if deleting else 2, f"`samba-tool {' '.join(words[:2])}` changes the domain")

@@ -230,3 +230,17 @@ def judge_fallocate(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args)
     judge_options(call, spec, parsed, "fallocate")
     call.add(2, "`fallocate` changes the size of a file")
+
+
+def judge_xfs_quota(call: Call, spec: Spec) -> None:
+    """`xfs_quota`: reports and states read; without a command it reads them from its input."""
+    parsed = by_spec(call, spec)
+    commands = parsed.all("-c")
+    reading = (
+        r"(?:report|df|quota|state|free|print|path|get|help|dquot)(?: -[a-eg-zA-MO-Z]+| [\w./]+)*"
+    )
+    if not commands and not parsed.has("-V"):
+        call.add(2, "reads commands from standard input")
+    for command in commands:
+        if not command.exact or not re.fullmatch(reading, command.text.strip()):
+            call.add(2, f"command {command.display} of `xfs_quota` is not known to only read")

@@ -260,6 +260,14 @@ def judge_pg_ctlcluster(call: Call, spec: Spec) -> None:
     call.add(2, "starts or stops a database server")
 
 
+def judge_pg_conftool(call: Call, spec: Spec) -> None:
+    """`pg_conftool [VERSION NAME] [FILE] show|set|remove|edit ...`."""
+    words = [a.text for a in call.args if a.exact and not a.text.startswith("-")]
+    others = {"set", "remove", "edit"}
+    if len(words) < len(call.args) - 1 or "show" not in words or others & set(words):
+        call.add(2, "changes the configuration of a database server")
+
+
 def judge_rabbit(call: Call, spec: Spec) -> None:
     """`rabbitmqctl`: list, status and check read; delete, purge and reset lose data."""
     words = [a.text for a in call.args if not a.text.startswith("-")]
