@@ -16,6 +16,10 @@ _FILE = re.compile(
 )
 _HEX = re.compile(rb"0[xX][0-9A-Fa-f]{1,8}[uUlL]{0,2}\Z")
 _MASKED = re.compile(rb"(?:[*\xe2\x80\xa2]+|[xX.\-_?#]{3,})\Z")
+# What follows a quote that closed: ("Password: ").
+_CLOSING = re.compile(rb"[\"'();,.}\]> \t]+\Z")
+# A name of a variable alone; `${NAME:-default}` has a value.
+_VARIABLE = re.compile(rb"\$(?:[A-Z][A-Z0-9_]*|\{[A-Za-z_]\w*\})\Z")
 _NUMBER = re.compile(rb"-?[0-9]{1,5}\Z")
 _FORMAT = re.compile(
     rb"%[sdvqrx]\Z|%\([a-z_]+\)?s?\Z|\{\}\Z|%[A-Za-z_]+%\Z|:[a-z_]+\Z|@[A-Z_]+@\Z|\?\Z"
@@ -74,6 +78,8 @@ def placeholder(value: bytes) -> bool:
     return (
         lower.rstrip(b",.;") in _NULL
         or _MASKED.match(value) is not None
+        or _CLOSING.match(value) is not None
+        or _VARIABLE.match(value) is not None
         or _FORMAT.match(value) is not None
         or _BRACKET.match(value) is not None
         or _PATH.match(value) is not None
