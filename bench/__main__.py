@@ -23,6 +23,7 @@ BENCHES: dict[str, tuple[list[str], int]] = {
     "recording": (["--rounds", "5"], 120),
     "classify": ([], 60),
     "redaction": ([], 60),
+    "fleet": ([], 90),
     "score": ([], 120),
 }
 """Arguments, and seconds that it may take."""
