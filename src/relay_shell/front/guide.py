@@ -9,6 +9,7 @@ Runs commands on this host, under the operator's policy; every call is recorded 
 - A result begins with [exit N], [TIMEOUT after Ns], [DENIED tier N (NAME): reason] or
   [ERROR: Kind: message] (as JSON: exit, timeout, error); an error names the next step. Do what it
   says instead of retrying.
+- ssh_exec and ssh_fanout do it on the other hosts of ssh_hosts.
 - Long output is shortened: page or search the rest with output_read.
 - Sessions and kept outputs outlive the connection; session_list shows them.
 - The prompt operating_guide explains more; server_info says who you are here and what you may do.
@@ -26,7 +27,8 @@ You operate a real host through relay-shell. What you do here has effects that s
 How a call is decided
 - Each command gets a tier: 0 read-only, 1 reversible, 2 stateful, 3 irreversible.
 - The operator's mode decides what runs: open (everything, recorded), guarded (tier 2 and above
-  only where a rule allows it), readonly (only what the kernel can confine to reading).
+  only where a rule allows it), readonly (only what the kernel can confine to reading; on other
+  hosts only what is proven to read).
 - Deny rules come first in every mode. policy_explain shows the verdict on a command without
   running it, with its reasons.
 - A refusal is an answer: [DENIED tier N (NAME): reason]. Rewording a refused command does not
@@ -43,6 +45,8 @@ Which tool
   (an RE2 pattern) rather than polling, session_send to type, session_screen for full-screen
   programs, session_kill at the end.
 - output_read: the rest of an output that was shortened, by the handle in the result.
+- ssh_hosts, then ssh_exec or ssh_fanout: a command on other hosts. ssh_check says why one cannot be
+  reached. Host keys, accounts and addresses are the operator's: ask for what is missing.
 
 Good practice
 - Look before you change: read the state, name what you will change, change it, check the result.
