@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay_shell.policy import classify_command
 from relay_shell.policy.expand import Expander, braces
 from relay_shell.policy.limits import Budget, OverBudget, Unresolvable
 from relay_shell.policy.parser import parse
@@ -192,3 +193,33 @@ def test_brace_expansion_is_bounded() -> None:
         braces("{a,b}" * 20, Budget())
     with pytest.raises(OverBudget):
         braces("{1..99999}", Budget())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'a=(. -delete); find x"${a[@]}"',
+        'a=(b -o f); sort x"${a[@]}"',
+        'sort "x${a[@]}" f',
+        'sort -k x"${a[@]}" f',
+        'sort x"${@:2}"',
+        'git log x"${a[@]:1}"',
+        'sort "x${y:-${a[@]}}"',
+        'tar tf x"${a[@]}"',
+    ],
+)
+def test_an_array_in_quotes_is_several_words_and_any_may_be_an_option(command: str) -> None:
+    assert classify_command(command).tier > 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'a=(1 2); echo "${a[@]}"',
+        'for f in "${files[@]}"; do cat "$f"; done',
+        'sort "x${a[*]}"',
+        'echo "${#a[@]}"',
+    ],
+)
+def test_an_array_where_any_word_is_harmless_reads(command: str) -> None:
+    assert classify_command(command).tier == 0

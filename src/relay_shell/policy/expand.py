@@ -125,6 +125,12 @@ class Expander:
                 started = True
                 continue
             value = self._value(part)
+            if isinstance(part, Parameter) and part.op and "@" in part.source:
+                # "x${array[@]}" is several words even in quotes, of which only the first begins
+                # with x.
+                field.value(ANYTHING, False, part.source)
+                started = True
+                continue
             if value.text is not None:
                 self.budget.spend(len(value.text) // 64)
             if part.quoted:

@@ -60,7 +60,7 @@ def judge_taskset(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args, stop=True)
     judge_options(call, spec, parsed, "taskset")
     if parsed.has("-p", "--pid"):
-        if len(parsed.operands) > 1 or any(a.splits for a in parsed.operands):
+        if len(parsed.operands) > 1 or any(a.splits or a.many for a in parsed.operands):
             call.add(2, "changes where running processes run")
     elif len(parsed.operands) > 1:
         call.output = call.run(parsed.operands[1:], call.stdin)
@@ -360,7 +360,7 @@ def judge_chrt(call: Call, spec: Spec) -> None:
     parsed = parse_options(spec, call.args, stop=True)
     judge_options(call, spec, parsed, "chrt")
     if parsed.has("-p", "--pid"):
-        if len(parsed.operands) > 1 or any(a.splits for a in parsed.operands):
+        if len(parsed.operands) > 1 or any(a.splits or a.many for a in parsed.operands):
             call.add(2, "changes the scheduling of running processes")
     elif len(parsed.operands) > 1:
         call.output = call.run(parsed.operands[1:], call.stdin)
