@@ -223,3 +223,38 @@ def test_an_array_in_quotes_is_several_words_and_any_may_be_an_option(command: s
 )
 def test_an_array_where_any_word_is_harmless_reads(command: str) -> None:
     assert classify_command(command).tier == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "x=Z-delete; find . ${x#Z}",
+        "a=(Z-delete); find . ${a#Z}",
+        "find . ${1#Z}",
+    ],
+)
+def test_what_remains_behind_a_prefix_is_no_length(command: str) -> None:
+    assert classify_command(command).tier > 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "find . $(<f)",
+        "find . `<f`",
+        'find . $(<"$y")',
+        "find . $(<f 2>/dev/null)",
+        "$(<f)",
+        'eval "$(<f)"',
+        'sh -c "$(<f)"',
+        "x=$(<f); $x",
+        'sed "$(<f)" x',
+    ],
+)
+def test_what_a_file_holds_is_not_nothing(command: str) -> None:
+    assert classify_command(command).tier > 0
+
+
+@pytest.mark.parametrize("command", ["head -n ${#x} f", 'echo "$(<f)"', "ls ${x#a}"])
+def test_lengths_and_contents_that_are_shown_read(command: str) -> None:
+    assert classify_command(command).tier == 0

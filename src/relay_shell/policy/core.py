@@ -218,9 +218,11 @@ class Judge:
         if not args:
             for item, value in values:
                 self._assign(item, value, nodes)
+            # `$(<file)` is what the file holds.
+            output = ANYTHING if command.redirects else Value("")
             if not nodes and not values:
-                return Node(command.source[:_TEXT_SHOWN], "empty", Tier.READ_ONLY), Value("")
-            return group("assignment", command.source, nodes), Value("")
+                return Node(command.source[:_TEXT_SHOWN], "empty", Tier.READ_ONLY), output
+            return group("assignment", command.source, nodes), output
         for item, value in values:
             tier, reason = environment.assigned(item.name, value, exported=True)
             hosts = assigned_hosts(item.name, value)

@@ -168,7 +168,9 @@ class Expander:
         name, op = part.name, part.op
         for word in part.words:
             self.single(word)
-        if op in ("#", "#[]") or (name in "#?$!" and not op):
+        # `${#x}` is a length, `${x#word}` the value without what matches.
+        length = op == "#[]" or (op == "#" and not part.words)
+        if length or (name in "#?$!" and not op):
             return NUMBER
         value = self.lookup(name)
         if not op:
