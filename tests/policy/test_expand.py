@@ -170,7 +170,7 @@ def test_random_words_are_those_that_bash_executes(pieces: list[str], tmp_path: 
         ("w /a/$unknown", True),  # unquoted, so it may split
         ('w "/a/$unknown"', False),
         ("w --file=$unknown", True),
-        ('w "-$unknown"', False),  # certainly an option, which the option parser sees
+        ('w "-$unknown"', True),  # an option, and none that a judge could name
         ("w $HOME", False),
         ("w $((1+1))", True),
     ],
@@ -258,3 +258,18 @@ def test_what_a_file_holds_is_not_nothing(command: str) -> None:
 @pytest.mark.parametrize("command", ["head -n ${#x} f", 'echo "$(<f)"', "ls ${x#a}"])
 def test_lengths_and_contents_that_are_shown_read(command: str) -> None:
     assert classify_command(command).tier == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'sort "-$x" f',
+        'sort "--$x" f',
+        'git log "--o$x"',
+        'git diff "--ext$x"',
+        'tar tf f "-$x"',
+        'journalctl "--$x"',
+    ],
+)
+def test_a_dash_before_what_is_unknown_is_an_option(command: str) -> None:
+    assert classify_command(command).tier > 0

@@ -36,7 +36,7 @@ class Arg:
         """Whether it may turn out to be an option."""
         if self.exact or self.safe:
             return False
-        return self.splits or not self.text
+        return self.splits or self.text in ("", "-", "--")
 
     @property
     def display(self) -> str:

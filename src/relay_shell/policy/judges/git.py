@@ -196,7 +196,8 @@ def _subcommand(call: Call, name: str, args: list[Arg]) -> None:
 
 def _dangerous_options(call: Call, name: str, args: list[Arg], options: list[str]) -> None:
     for arg in args:
-        if arg.wild and not (arg.exact is False and arg.safe):
+        begun = not arg.exact and arg.text.startswith("--") and "=" not in arg.text
+        if begun or (arg.wild and not (arg.exact is False and arg.safe)):
             call.add(2, f"`{arg.display}` may become an option")
     for option in options:
         if name == "help" and option in ("-w", "--web", "-i", "--info"):
