@@ -9,7 +9,7 @@ Runs commands on this host, under the operator's policy; every call is recorded 
 - A result begins with [exit N], [TIMEOUT after Ns], [DENIED tier N (NAME): reason] or
   [ERROR: Kind: message] (as JSON: exit, timeout, error); an error names the next step. Do what it
   says instead of retrying.
-- ssh_exec and ssh_fanout do it on the other hosts of ssh_hosts.
+- ssh_exec and ssh_fanout run a command on the other hosts that ssh_hosts lists.
 - Long output is shortened: page or search the rest with output_read.
 - Sessions and kept outputs outlive the connection; session_list shows them.
 - The prompt operating_guide explains more; server_info says who you are here and what you may do.
