@@ -128,9 +128,11 @@ def test_what_arguments_mean_without_being_resolved(args: Any, machines: Any) ->
 def test_a_fan_out_counts_its_machines() -> None:
     machines = reach.machines_of(fleet(50, jumps=0))
     assert reach.runs("ssh_fanout", machines) == 50 and reach.runs("ssh_exec", machines) == 1
-    assert reach.at_once("ssh_fanout", {}, machines) == 32
-    assert reach.at_once("ssh_fanout", {"at_once": 8}, machines) == 8
-    assert reach.at_once("ssh_fanout", {"at_once": 500}, machines) == 50
+    assert reach.at_once("ssh_fanout", {}, machines, 32) == 32
+    assert reach.at_once("ssh_fanout", {}, machines, 64) == 50
+    assert reach.at_once("ssh_fanout", {"at_once": 8}, machines, 32) == 8
+    assert reach.at_once("ssh_fanout", {"at_once": 500}, machines, 32) == 32
     for wrong in (0, -1, True, "9", 2.5, None):
-        assert reach.at_once("ssh_fanout", {"at_once": wrong}, machines) == 32
-    assert reach.at_once("ssh_fanout", {}, ()) == reach.at_once("ssh_exec", {}, machines) == 1
+        assert reach.at_once("ssh_fanout", {"at_once": wrong}, machines, 32) == 32
+    assert reach.at_once("ssh_fanout", {}, (), 32) == 1
+    assert reach.at_once("ssh_exec", {}, machines, 32) == 1

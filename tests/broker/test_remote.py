@@ -10,6 +10,8 @@ import pytest
 from broker.office import Office, story
 from relay_shell.broker.judge import redactor
 from relay_shell.broker.remote import remote_rows
+from relay_shell.evidence import canonical
+from relay_shell.evidence.record import MAX_LINE
 from relay_shell.wire.errors import RelayError
 
 REDACT = redactor()
@@ -38,6 +40,15 @@ def test_a_row_is_kept_in_order() -> None:
 def test_secrets_are_hidden_and_errors_bounded() -> None:
     (row,) = remote_rows([ROW | {"error": f"{SECRET} " + "x" * 4000, "address": SECRET}], REDACT)
     assert SECRET not in str(row) and len(row["error"]) == 512
+
+
+def test_the_longest_rows_fit_into_a_line() -> None:
+    row = ROW | {"host": "h" * 64, "address": "a" * 64, "error": "\x1b" * 4096}
+    rows = remote_rows([row] * 2048, REDACT)
+    line = {"v": 1, "event": "outcome", "remote": rows}
+    assert len(canonical.encode(line)) < MAX_LINE - 4096
+    with pytest.raises(RelayError):
+        remote_rows([row | {"host": "h" * 255}] * 1024, REDACT)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_secrets_are_hidden_and_errors_bounded() -> None:
         [ROW | {"error": 7}],
         [ROW | {"error": "x" * 4097}],
         [{"host": "web1", "status": "error", "signal": "no signal"}],
-        [ROW] * 513,
+        [ROW] * 2049,
     ],
 )
 def test_what_means_nothing_is_refused(rows: Any) -> None:
@@ -101,7 +112,7 @@ def test_the_outcome_names_each_machine(tmp_path: Path) -> None:
     story(tmp_path, tell)
 
 
-@pytest.mark.parametrize("rows", [[{"host": "web1"}], [ROW] * 513])
+@pytest.mark.parametrize("rows", [[{"host": "web1"}], [ROW] * 2049])
 def test_rows_that_mean_nothing_do_not_lose_the_outcome(tmp_path: Path, rows: Any) -> None:
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()

@@ -253,7 +253,8 @@ class Admission:
             return _verdict("deny", judgement)
         try:
             state.remote.check(judgement.tier)
-            weight = at_once(tool, body["args"], machines)
+            most = state.settings["limits.fanout_at_once"]
+            weight = at_once(tool, body["args"], machines, most)
             self._hold(worker, call_id, tool, prepared, runs(tool, machines))
         except RelayError as error:
             state.floods.record(

@@ -15,8 +15,8 @@ from ..wire.errors import RelayError
 Redact = Callable[[Any], Any]
 Machines = tuple[tuple[str, ...], ...]
 
-MACHINES = 512
-"""Machines of one call: 100 of a fan-out with four jump hosts each, and room."""
+MACHINES = 2048
+"""Machines of one call: the 1000 that limits.fanout may allow, and jump hosts on the way."""
 
 NAMES, NAME = 32, 255
 """Names of one machine, and characters of one (RFC 1035: 253, and a dot)."""
@@ -24,8 +24,8 @@ NAMES, NAME = 32, 255
 CHARACTERS = 256 * 1024
 """Characters of all names together."""
 
-FANOUT, AT_ONCE = "ssh_fanout", 32
-"""The tool that reaches many machines, and how many at once if it does not say."""
+FANOUT = "ssh_fanout"
+"""The tool that reaches many machines."""
 
 RECORDED = 32 * 1024
 """Bytes of the names in a record: a hundred names of the greatest length fit."""
@@ -91,11 +91,15 @@ def runs(tool: str, machines: Machines) -> int:
     return max(1, len(machines)) if tool == FANOUT else 1
 
 
-def at_once(tool: str, args: Mapping[str, Any], machines: Machines) -> int:
-    """As how many calls one counts while it runs: a fan-out as one a machine at once."""
+def at_once(tool: str, args: Mapping[str, Any], machines: Machines, most: int) -> int:
+    """As how many calls one counts while it runs: a fan-out as one a machine at once.
+
+    Args:
+        most: limits.fanout_at_once.
+    """
     wanted = args.get("at_once")
-    most = wanted if type(wanted) is int and wanted > 0 else AT_ONCE
-    return min(runs(tool, machines), most)
+    own = wanted if type(wanted) is int and wanted > 0 else most
+    return min(runs(tool, machines), own, most)
 
 
 def recorded(machines: Machines, named: Iterable[str], redact: Redact) -> list[str]:

@@ -11,7 +11,12 @@ from .calls import STATUSES
 from .reach import MACHINES, NAME
 
 ERROR = 512
-"""Characters of one machine's error in the record."""
+ERRORS = 256 * 1024
+"""Characters of one machine's error in the record, and of all together: the record is a line of
+bounded length (`evidence.record.MAX_LINE`), however many machines there are."""
+
+NAMES = 256 * 1024
+"""Characters of all names and addresses."""
 
 _SAID = 4096
 _NEEDED = frozenset(("host", "status"))
@@ -37,18 +42,22 @@ def remote_rows(rows: Any, redact: Redact) -> list[dict[str, Any]]:
     """
     if not isinstance(rows, list) or len(rows) > MACHINES:
         raise _wrong(f"it is no list of at most {MACHINES} machines")
-    return [_row(row, redact) for row in rows]
+    room = min(ERROR, ERRORS // max(1, len(rows)))
+    found = [_row(row, redact, room) for row in rows]
+    if sum(len(row["host"]) + len(row.get("address", "")) for row in found) > NAMES:
+        raise _wrong(f"the names have more than {NAMES} characters")
+    return found
 
 
-def _row(row: Any, redact: Redact) -> dict[str, Any]:
+def _row(row: Any, redact: Redact, room: int) -> dict[str, Any]:
     if not isinstance(row, dict) or not row.keys() >= _NEEDED:
         raise _wrong("a row without host and status")
     if "exit" in row and "signal" in row:
         raise _wrong("a row with exit and signal")
-    return {name: _value(name, row[name], redact) for name in sorted(row, key=_place)}
+    return {name: _value(name, row[name], redact, room) for name in sorted(row, key=_place)}
 
 
-def _value(name: str, value: Any, redact: Redact) -> Any:
+def _value(name: str, value: Any, redact: Redact, room: int) -> Any:
     if name in _NUMBERS:
         if type(value) is int and 0 <= value <= _NUMBERS[name]:
             return value
@@ -61,7 +70,7 @@ def _value(name: str, value: Any, redact: Redact) -> Any:
                 return value
         elif name == "error":
             if len(value) <= _SAID:
-                return str(redact(value))[:ERROR]
+                return str(redact(value))[:room]
         elif 1 <= len(value) <= NAME and value.isprintable() and " " not in value:
             return str(redact(value))
     raise _wrong(f"{name} is none")

@@ -18,7 +18,8 @@ DESCRIPTION = """\
 Refuse every call in the scope named, and end the workers in it with all that they started.
 The freeze is recorded, survives a restart of the broker and of the host, and ends only with
 'relay-shell unfreeze'. A tier freezes calls of that tier and above, a host those
-that reach it by any of its names; workers go on."""
+that reach it by any of its names; workers go on, and so do sessions that have left for it. A host
+that a command names only when it runs is not seen."""
 
 EXAMPLES = """\
 examples:
