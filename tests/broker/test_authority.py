@@ -120,8 +120,16 @@ def test_readonly_elsewhere_is_what_is_proven_to_change_nothing(tmp_path: Path) 
                 "df -h > x",
                 "ls $(reboot)",
                 "ls; 'x",
+                "ls 2>&1",
+                "echo 'a\\'; reboot #'",
+                "echo '!x'",
+                "",
             ):
                 assert await decided(tool, command=command) == ("deny", "none")
+            for argv in (["time", "ls"], ["A=b", "ls"], ["echo", "a\nreboot"], [""]):
+                assert await decided(tool, argv=argv) == ("deny", "none")
+            assert await decided(tool, command="", stdin="reboot") == ("deny", "none")
+            assert await decided(tool, command="sh -c 'ls 2>&1'") == ("allow", "none")
             assert await decided(tool, command="cat", env={"LD_PRELOAD": "/x"}) == ("deny", "none")
         for tool in ("ssh_spawn", "ssh_upload", "ssh_download", "ssh_forward"):
             assert await decided(tool, path="/srv/x") == ("deny", "none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import dialects, environment
+from . import dialects, environment, portable
 from .arithmetic import arithmetic_doubt
 from .call import Call
 from .compound import VISITORS
@@ -51,6 +51,8 @@ class Judge:
         self.budget = budget
         self.scope = scope or Scope()
         self.dialect = dialect
+        self.login = dialect if dialect == dialects.ANY else "sh"
+        """Dialect of the shell that programs find in $SHELL."""
         self.depth = depth
         self.active: list[str] = []
         self.concurrent = 0
@@ -67,7 +69,15 @@ class Judge:
         except Unresolvable as error:
             return self._broken(text, parser.done, error)
         node, output = self.block(parse_result, stdin)
-        reason = dialects.doubt(text, self.dialect)
+        if self.dialect == dialects.ANY:
+            found = portable.doubt(text)
+            if found is not None and not found.quoting:
+                tier = max(Tier.STATEFUL, node.tier)
+                shown = text[:_TEXT_SHOWN]
+                return Node(shown, "dialect", tier, (found.reason,), (node,)), ANYTHING
+            reason = found.reason if found is not None else ""
+        else:
+            reason = dialects.doubt(text, self.dialect)
         if reason:
             # What a reader of the other dialect may see is looked at word by word.
             children = (node, *self._salvage(text))

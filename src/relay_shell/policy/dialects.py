@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+ANY = "any"
+"""A login shell that is not known; see `portable`."""
+
 EXACT = frozenset(("bash", "rbash"))
 POSIX = frozenset(("sh", "dash", "ash", "posh"))
 _DIFFERS = re.compile(

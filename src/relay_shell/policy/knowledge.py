@@ -132,6 +132,7 @@ class _Current:
     """The base in use."""
 
     knowledge: Knowledge | None = None
+    shipped: Knowledge | None = None
 
 
 def load(directory: Path = OPERATOR_DIRECTORY) -> Knowledge:
@@ -140,10 +141,18 @@ def load(directory: Path = OPERATOR_DIRECTORY) -> Knowledge:
     Raises:
         SpecError: when an operator file cannot be used; the current base stays.
     """
-    _Current.knowledge = Knowledge({**builtin_tables(), **operator_tables(directory)})
-    return _Current.knowledge
+    own, builtin = operator_tables(directory), builtin_tables()
+    found = Knowledge({**builtin, **own})
+    _Current.knowledge, _Current.shipped = found, Knowledge(builtin) if own else found
+    return found
 
 
 def current() -> Knowledge:
     """The base in use, read on first need."""
     return load() if _Current.knowledge is None else _Current.knowledge
+
+
+def shipped() -> Knowledge:
+    """The base in use without the operator's files; the same object where there are none."""
+    found = current()
+    return _Current.shipped or found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from . import portable
 from .classify import classify_argv, classify_command, classify_script
+from .dialects import ANY
 from .hosts import canonical_host
 from .keystrokes import Line, characters, press
+from .knowledge import Knowledge, current, shipped
 from .limits import MAX_REASONS, MAX_TEXT
 from .model import UNKNOWN_HOST, Node, Tier, Verdict
 
@@ -90,7 +94,7 @@ def _words(value: object) -> list[str] | None:
     return None
 
 
-def _command(tool: str, args: Args) -> Verdict:
+def _command(tool: str, args: Args, knowledge: Knowledge | None = None) -> Verdict:
     env = _environment(args)
     if env is None:
         return _malformed(tool, "env must map names to texts")
@@ -103,6 +107,7 @@ def _command(tool: str, args: Args) -> Verdict:
             shell=_shell(args),
             env=env,
             stdin=stdin if isinstance(stdin, str) else None,
+            knowledge=knowledge,
         )
     words = _words(argv)
     if words is not None and text is None:
@@ -175,9 +180,31 @@ _SHELLS = ("bash", "sh", "dash", "zsh", "ksh")
 _EDITED = "keys edited, completed or recalled a line, so what is entered cannot be known"
 
 
+def _higher(one: Verdict, other: Verdict) -> Verdict:
+    return other if other.tier > one.tier else one
+
+
 def _remote(tool: str, args: Args) -> Verdict:
     # The login shell over there is not known, so only what every shell reads alike counts.
-    verdict = _command(tool, {**args, "shell": "sh"})
+    args = {**args, "shell": ANY}
+    words = _words(args.get("argv"))
+    if words is not None and args.get("command") is None:
+        # It goes there as text, quoted word by word.
+        args = {**args, "argv": None, "command": shlex.join(words)}
+    text = args.get("command")
+    if isinstance(text, str) and not text.strip():
+        return _fixed(tool, Tier.STATEFUL, "without a command a shell there reads its input")
+    verdict = _command(tool, args)
+    if verdict.tier == Tier.READ_ONLY and isinstance(text, str):
+        read = portable.variant(text)
+        if read:
+            other = _command(tool, {**args, "command": read})
+            if other.tier > verdict.tier:
+                why = f"csh reads the number of a redirection as a word{portable.WAY_OUT}"
+                verdict = other._replace(reasons=(why, *other.reasons))
+    if shipped() is not current():
+        # What an operator's file says is of this machine's programs.
+        verdict = _higher(verdict, _command(tool, args, shipped()))
     reason = "runs on another machine with the account's keys"
     node = Node(tool, "remote", verdict.tier, (), (verdict.tree,) if verdict.tree else ())
     reasons = verdict.reasons if verdict.tier == Tier.READ_ONLY else (*verdict.reasons, reason)

@@ -198,7 +198,7 @@ def judge_script(call: Call, spec: Spec) -> None:
         call.writes(target, "append" if parsed.has("-a") else "truncate")
     command = parsed.get("-c")
     if command is not None:
-        call.shell(command)
+        call.shell(command, dialect=call.judge.login)
     else:
         _live_shell(call)
 
