@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from processes import mark, processes_with
+from relay_shell.ssh import command
 from relay_shell.ssh.command import Done
 from relay_shell.wire.errors import RelayError
 from ssh.machines import Call, Site, route
 
 
-def run(site: Site, command: str, **options: Any) -> Done:
+def gone(number: str) -> None:
+    """Wait until nothing sleeps for so long."""
+    deadline = time.monotonic() + 60
+    while processes_with(f"sleep\0{number}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def run(site: Site, text: str, **options: Any) -> Done:
     async def main() -> Done:
         async with site.fleet() as fleet:
             given = {"timeout": 60, "max_output": 65_536, **options}
-            return await fleet.run(await route(fleet, "web1"), command, Call(), **given)
+            return await fleet.run(await route(fleet, "web1"), text, Call(), **given)
 
     return asyncio.run(main())
 
@@ -37,7 +48,7 @@ def test_output_status_and_proof_of_the_host(machine: Site) -> None:
     parts = [hashlib.sha256(text).digest() for text in (b"out\n", b"err\n")]
     assert completed.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
     assert done.address == "127.0.0.1" and done.host_key.startswith("SHA256:")
-    assert done.status == "ok" and done.lost is None and not done.left
+    assert done.status == "ok" and done.lost is None
     assert completed.used.facts() == {}
 
 
@@ -81,30 +92,49 @@ def test_signal_is_told(machine: Site) -> None:
     assert (completed.exit, completed.signal, completed.signal_number) == (None, "SIGTERM", 15)
 
 
-def test_time_limit_ends_the_command_there(machine: Site, tmp_path: Path) -> None:
-    # The marker comes only if something of the command lives on.
-    command = f"(sleep 2; touch {tmp_path}/alive) & sleep 600; touch {tmp_path}/alive"
-    done = run(machine, command, timeout=1)
-    assert done.completed.timeout == 1 and done.status == "timeout"
+def test_time_limit_ends_the_command_there(machine: Site) -> None:
+    here, there = mark(81), mark(82)
+
+    async def main() -> Done:
+        async with machine.fleet() as fleet:
+            way = await route(fleet, "web1")
+            await fleet.check(way)
+            command = f"sleep {here} & sleep {there}"
+            return await fleet.run(way, command, Call(), timeout=5, max_output=1000)
+
+    done = asyncio.run(main())
+    assert done.completed.timeout == 5 and done.status == "timeout"
     assert done.completed.signal == "SIGKILL" and not done.unconfirmed
-    assert run(machine, "sleep 2").completed.exit == 0
-    assert not (tmp_path / "alive").exists()
+    gone(here)
+    gone(there)
 
 
-def test_host_that_does_not_say_that_it_killed_is_not_believed(site: Site) -> None:
+def test_host_that_does_not_say_that_it_killed_is_not_believed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "KILL", 0.5)
     site.server("web1", mute=True)
-    done = run(site, "sleep 0", timeout=0.5)
+
+    async def main() -> Done:
+        async with site.fleet() as fleet:
+            way = await route(fleet, "web1")
+            await fleet.check(way)
+            return await fleet.run(way, "sleep 0", Call(), timeout=3, max_output=1000)
+
+    done = asyncio.run(main())
     assert done.unconfirmed and done.completed.survivors == 1
-    assert done.completed.timeout == 0.5
+    assert done.completed.timeout == 3
 
 
 def test_cancelled_command_is_killed_before_the_call_ends(machine: Site, tmp_path: Path) -> None:
-    async def main() -> Call:
+    number = mark(83)
+
+    async def main() -> None:
         call = Call()
         async with machine.fleet() as fleet:
             way = await route(fleet, "web1")
-            command = f"echo begun; touch {tmp_path}/begun; sleep 3; touch {tmp_path}/alive"
-            task = asyncio.create_task(fleet.run(way, command, call, timeout=600, max_output=1000))
+            text = f"echo begun; touch {tmp_path}/begun; sleep {number}"
+            task = asyncio.create_task(fleet.run(way, text, call, timeout=600, max_output=1000))
             async with asyncio.timeout(60):
                 while not (tmp_path / "begun").exists():
                     await asyncio.sleep(0.01)
@@ -113,18 +143,14 @@ def test_cancelled_command_is_killed_before_the_call_ends(machine: Site, tmp_pat
                 await task
             assert call.partial.signal == "SIGKILL"
             assert call.partial.bytes == len("begun\n") and call.partial.survivors == 0
-            # Long enough for what would have lived on.
-            await fleet.run(way, "sleep 3", Call(), timeout=60, max_output=1000)
-        return call
 
     asyncio.run(main())
-    assert not (tmp_path / "alive").exists()
+    gone(number)
 
 
 def test_what_is_left_running_there_is_said(machine: Site) -> None:
     done = run(machine, "sleep 20 & echo begun")
     assert done.left and done.completed.exit == 0 and done.completed.stdout == "begun\n"
-    assert not run(machine, "sleep 1 >/dev/null 2>&1 & echo begun").left
 
 
 def test_connection_that_is_lost_leaves_the_end_unknown(machine: Site) -> None:
@@ -158,8 +184,8 @@ def test_progress_tells_the_last_lines(machine: Site) -> None:
         call = Call()
         async with machine.fleet() as fleet:
             way = await route(fleet, "web1")
-            command = "for n in 1 2 3 4; do echo line $n; sleep 0.6; done"
-            await fleet.run(way, command, call, timeout=60, max_output=1000)
+            text = "for n in 1 2 3 4; do echo line $n; sleep 0.6; done"
+            await fleet.run(way, text, call, timeout=60, max_output=1000)
         return call.said
 
     assert any("line" in said for said in asyncio.run(main()))

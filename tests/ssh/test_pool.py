@@ -38,7 +38,7 @@ def test_more_calls_than_a_host_lets_one_connection_carry_take_another(site: Sit
             assert [each.completed.exit for each in done] == [0] * 12
             return len(fleet.pool)
 
-    assert asyncio.run(main()) > 2
+    assert asyncio.run(main()) >= 2
 
 
 def test_machine_behind_two_jump_hosts_is_reached(site: Site) -> None:
@@ -123,7 +123,7 @@ def test_connections_are_bounded(site: Site) -> None:
             for name in ("web1", "web2", "web3"):
                 await run(fleet, name)
             assert len(fleet.pool) == 2
-            busy = [asyncio.create_task(run(fleet, name, "sleep 5")) for name in ("web1", "web2")]
+            busy = [asyncio.create_task(run(fleet, name, "sleep 600")) for name in ("web1", "web2")]
             async with asyncio.timeout(60):
                 while fleet.pool.busy < 2:
                     await asyncio.sleep(0.01)

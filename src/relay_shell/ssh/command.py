@@ -25,7 +25,7 @@ from ..wire.errors import RelayError
 from .connect import said
 from .hostkeys import print_of
 
-QUIET = 0.5
+QUIET = 1.0
 """Seconds without output after which what the command left running is not listened to further.
 
 The exit status overtakes output that waits for room in the channel's window."""
