@@ -143,6 +143,36 @@ def test_readonly_elsewhere_is_what_is_proven_to_change_nothing(tmp_path: Path) 
     story(tmp_path, tell)
 
 
+def test_shell_of_the_other_machine_is_its_operators_word(tmp_path: Path) -> None:
+    rules(tmp_path, '[[rule]]\nany = true\nmode = "readonly"\n')
+    text = "for f in /etc/*.conf; do wc -l $f; done 2>&1 | tail -n 3"
+
+    async def tell(office: Office) -> None:
+        _, worker = await office.at_work()
+
+        async def decided(number: int, command: str, **more: object) -> str:
+            given = {"tool": "ssh_exec", "args": {"host": "web-1", "command": command}}
+            verdict = await worker.begin(f"k-{number}", **{"hosts": ["web-1"], **given, **more})
+            return str(verdict["decision"])
+
+        assert await decided(1, text) == "deny"
+        assert await decided(2, text, shell="bash") == "allow"
+        assert await decided(3, text, shell="sh") == "allow"
+        assert await decided(4, text, shell="fish") == "deny"
+        assert await decided(5, text) == "deny"
+        # What only bash has.
+        assert await decided(6, "cat <<< $(id)", shell="bash") == "allow"
+        assert await decided(7, "cat <<< $(id)", shell="sh") == "deny"
+        assert await decided(8, "for f in *; do rm $f; done", shell="bash") == "deny"
+        # An argument of that name is none.
+        args = {"host": "web-1", "command": text, "login_shell": "bash", "shell": "bash"}
+        assert await decided(9, text, args=args) == "deny"
+        # This machine's own text is read by its own shell.
+        assert await decided(10, text, tool="shell_exec", hosts=[], shell="fish") == "allow"
+
+    story(tmp_path, tell)
+
+
 def test_a_reload_tells_and_a_denied_principal_is_gone(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
         front, worker = await office.at_work()

@@ -80,6 +80,8 @@ def fault(line: str) -> str:
         (f"key = '{'k' * 257}'", "key must be one line of at most 256 printable characters"),
         ("host_key = '*'", "host_key '*' is neither"),
         ("host_key = 'a,b'", "host_key 'a,b' is neither"),
+        ("shell = 'fish'", "shell is one of bash, sh"),
+        ("shell = 1", "shell must be a string, not 1"),
         ('description = "a\\nb"', "description must be one line of printable characters"),
         (f"description = '{'d' * 513}'", "description must have at most 512 characters, not 513"),
     ],

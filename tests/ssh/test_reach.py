@@ -16,6 +16,8 @@ def host(name: str, address: str = "", jump: str = "") -> Host:
     return Host(name, address or name, 22, "deploy", jump, ("all",), "", "", "")
 
 
+SHELLS = ("bash", "bash", "sh", "")
+
 FLEET = Inventory(
     [
         host("gw", "192.0.2.1"),
@@ -43,6 +45,19 @@ def test_names_are_told_with_what_they_resolve_to() -> None:
     assert names[:2] == ["web2", "localhost"]
     assert {"127.0.0.1", "::1"} & set(names[2:])
     assert ask("web2").routes[0].addresses == tuple(names[2:])
+
+
+def test_login_shell_is_one_that_all_have() -> None:
+    """Text that two shells read differently is not judged as one of them reads it."""
+    hosts = [host(name)._replace(shell=shell) for name, shell in zip("abcd", SHELLS, strict=True)]
+    fleet = Inventory(row._replace(address="192.0.2.1") for row in hosts)
+    for words, shell in ((["a"], "bash"), (["a", "b"], "bash"), (["a", "c"], ""), (["d"], "")):
+        assert asyncio.run(reach(fleet, words, 9)).shell == shell
+    assert asyncio.run(reach(fleet, ["*"], 9)).shell == ""
+    assert asyncio.run(reach(fleet, ["none"], 9)).shell == ""
+    # That of a jump host reads nothing.
+    way = Inventory([host("gw", "192.0.2.1")._replace(shell="sh"), host("in", "x", "gw")])
+    assert asyncio.run(reach(way, ["in"], 9)).shell == ""
 
 
 def test_address_behind_a_jump_host_is_not_looked_up_here() -> None:

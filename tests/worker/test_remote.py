@@ -81,6 +81,20 @@ def test_command_is_decided_for_the_machines_it_reaches(setting: Any, site: Site
     asyncio.run(main())
 
 
+def test_broker_is_told_which_shell_reads_the_text(setting: Any, site: Site) -> None:
+    site.server("web1", shell="bash")
+    site.server("web2")
+
+    async def main() -> None:
+        async with setting() as s:
+            await start(s, site)
+            for hosts, shell in ((["web1"], "bash"), (["web2"], None), (["*"], None)):
+                await s.front.result("ssh_fanout", hosts=hosts, command="true")
+                assert s.broker.all("begin")[-1].get("shell") == shell
+
+    asyncio.run(main())
+
+
 def test_denied_command_connects_to_nothing(setting: Any, site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         site.server("web1", listed_as=f"[127.0.0.1]:{listener.getsockname()[1]}")

@@ -82,16 +82,22 @@ class Judge:
         ]
 
     def decide(
-        self, tool: str, args: Mapping[str, Any], access: Access, hosts: Sequence[str]
+        self,
+        tool: str,
+        args: Mapping[str, Any],
+        access: Access,
+        hosts: Sequence[str],
+        shell: str = "",
     ) -> Judgement:
         """Classify a call, then apply deny rules, mode, allow rules and ceiling, in that order.
 
         Args:
             hosts: every name of every machine that the worker resolved; the arguments may name
                 aliases of them, which meet the deny rules as well.
+            shell: what reads the text on these machines, by their operator; "" if not known.
         """
         # Which shell reads the text is the operator's setting, never an argument.
-        args = {**args, "shell": self._shell}
+        args = {**args, "shell": self._shell, "login_shell": shell}
         verdict = classify_call(tool, args)
         connects = verdict.hosts()
         group = GROUP_OF.get(tool, "")

@@ -150,9 +150,14 @@ class Preparation:
         return found._replace(reasons=(*found.reasons, UNRESOLVED)) if unresolved else found
 
     def _decided(
-        self, tool: str, args: Mapping[str, Any], access: Access, machines: Machines
+        self,
+        tool: str,
+        args: Mapping[str, Any],
+        access: Access,
+        machines: Machines,
+        shell: str = "",
     ) -> Judgement:
-        judgement = self._state.judge.decide(tool, args, access, names_of(machines))
+        judgement = self._state.judge.decide(tool, args, access, names_of(machines), shell)
         refusal = access.refuses(tool, machines, judgement.hosts) if judgement.allowed else ""
         if not refusal:
             return judgement
@@ -171,12 +176,13 @@ class Preparation:
     ) -> Precedent:
         """The judgement on a call; a precedent where nothing but the call itself decides."""
         judge, tool, args = self._state.judge, body["tool"], body["args"]
-        alone = look.args is args and not machines
+        shell = body.get("shell", "")
+        alone = look.args is args and not machines and not shell
         if alone:
             found = judge.precedents.find(worker.principal, tool, described, access)
             if found is not None:
                 return found
-        judgement = self._decided(tool, look.args, access, machines)
+        judgement = self._decided(tool, look.args, access, machines, shell)
         found = Precedent(access, judgement, judge.told(judgement.reasons))
         if alone and described.shown == args:
             # No secret was found in it.

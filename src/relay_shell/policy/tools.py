@@ -184,9 +184,14 @@ def _higher(one: Verdict, other: Verdict) -> Verdict:
     return other if other.tier > one.tier else one
 
 
+_LOGIN_SHELLS = ("bash", "sh")
+
+
 def _remote(tool: str, args: Args) -> Verdict:
-    # The login shell over there is not known, so only what every shell reads alike counts.
-    args = {**args, "shell": ANY}
+    # Where the login shell over there is not known, only what every shell reads alike counts.
+    shell = args.get("login_shell")
+    known = shell in _LOGIN_SHELLS
+    args = {**args, "shell": shell if known else ANY}
     words = _words(args.get("argv"))
     if words is not None and args.get("command") is None:
         # It goes there as text, quoted word by word.
@@ -195,7 +200,7 @@ def _remote(tool: str, args: Args) -> Verdict:
     if isinstance(text, str) and not text.strip():
         return _fixed(tool, Tier.STATEFUL, "without a command a shell there reads its input")
     verdict = _command(tool, args)
-    if verdict.tier == Tier.READ_ONLY and isinstance(text, str):
+    if verdict.tier == Tier.READ_ONLY and isinstance(text, str) and not known:
         read = portable.variant(text)
         if read:
             other = _command(tool, {**args, "command": read})

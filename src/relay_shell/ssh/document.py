@@ -36,13 +36,17 @@ HOST: Mapping[str, str] = MappingProxyType(
         "that there are if left out.",
         "host_key": "The name under which known_hosts has its key (HostKeyAlias of "
         "ssh_config(5)); its address, with the port if that is not 22, if left out.",
+        "shell": "The login shell of that user, bash or sh (any of POSIX, such as dash): commands"
+        " are judged as it reads them. If left out, as what all usual shells read alike, which in"
+        " readonly mode refuses more.",
         "description": "One line for whoever chooses among the hosts.",
     }
 )
 """What [host.NAME] may say."""
-DEFAULTS = ("user", "port", "jump", "key")
+DEFAULTS = ("user", "port", "jump", "key", "shell")
 """What [defaults] may say, for the hosts that do not."""
 
+SHELLS = ("bash", "sh")
 MOST_HOSTS = 4096
 MOST_GROUPS = 64
 """Groups of one host."""
@@ -117,6 +121,7 @@ def _host(name: str, table: _Table, base: Mapping[str, Any]) -> Host:
         table.read("key", base["key"]) or "",
         canonical(table.read("host_key", "")),
         table.read("description", ""),
+        table.read("shell", base["shell"]) or "",
     )
 
 
@@ -267,6 +272,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "key": _optional(key_fault),
     "host_key": _text(address_fault),
     "description": _text(_description),
+    "shell": _optional(lambda value: "" if value in SHELLS else f"is one of {', '.join(SHELLS)}"),
 }
 _HARMLESS: Mapping[str, Any] = {"address": "localhost", "user": "nobody", "jump": "", "groups": ()}
 

@@ -37,6 +37,8 @@ class Host(NamedTuple):
     host_key: str
     """Name under which known_hosts has its key, "" for the address and port connected to."""
     description: str
+    shell: str = ""
+    """What reads a command there: bash or sh, "" if it is not known."""
 
 
 def listed_as(host: Host) -> str:

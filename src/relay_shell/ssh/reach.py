@@ -47,6 +47,12 @@ class Reached(NamedTuple):
     error: RelayError | None = None
     """Why it reaches nothing: told by the handler, so that the refusal has its record."""
 
+    @property
+    def shell(self) -> str:
+        """The login shell that all of them have, "" if they differ or it is not known."""
+        shells = {route.host.shell for route in self.routes}
+        return shells.pop() if len(shells) == 1 else ""
+
     def names(self) -> list[list[str]]:
         """One entry a machine, jump hosts included: its names, the inventory's first."""
         found: dict[str, dict[str, None]] = {}

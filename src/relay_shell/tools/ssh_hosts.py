@@ -8,7 +8,7 @@ from typing import Any
 from . import text
 from .base import Annotations, Call, Json, Result, Tool, arguments, facts
 
-FIELDS = ("user", "jump", "description")
+FIELDS = ("user", "jump", "shell", "description")
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -75,6 +75,7 @@ TOOL = Tool(
                     "port": {"type": "integer"},
                     "user": {"type": "string"},
                     "jump": {"type": "string"},
+                    "shell": {"type": "string"},
                     "groups": {"type": "array", "items": {"type": "string"}},
                     "description": {"type": "string"},
                 },

@@ -148,6 +148,7 @@ TABLE: dict[str, Message] = {
             "tool": _str(),
             "args": Field(dict, 256),
             "hosts": _list(4096, False),
+            "shell": _str(16, False),
             "reason": _str(TEXT, False),
             "request_id": _str(SHORT, False),
         },

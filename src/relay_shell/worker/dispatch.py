@@ -179,6 +179,8 @@ class Dispatch:
             try:
                 live.reached = await tool.reach(self._services, body["args"])
                 asked["hosts"] = live.reached.names()
+                if live.reached.shell:
+                    asked["shell"] = live.reached.shell
             except Exception as error:
                 logger.exception("%s %s failed", tool.name, live.id)
                 return _failed(RelayError("Internal", reason=type(error).__name__))
