@@ -164,7 +164,8 @@ def commands() -> Iterator[tuple[str, object]]:
         "links": ["ip", "-oneline", "link"],
         "addresses": ["ip", "-oneline", "address"],
         "routes": ["ip", "route", "show", "table", "all"],
-        "neighbours": ["ip", "neigh"],
+        # Those that the kernel learns age by themselves.
+        "neighbours": ["ip", "neigh", "show", "nud", "permanent"],
         "rules": ["ip", "rule"],
         "names": ["hostname"],
         "modules": ["cut", "-d", " ", "-f", "1", "/proc/modules"],

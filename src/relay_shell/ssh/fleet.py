@@ -170,10 +170,10 @@ class Fleet:
             RelayError: as `run`.
         """
         from .connect import seen_key
-        from .hostkeys import KnownHosts, print_of
+        from .hostkeys import print_of
 
         host = route.host
-        known = KnownHosts(self._known_hosts()).find(host)
+        known = self.pool.known.find(host)
         patience = float(self._settings.get("ssh.connect_timeout", 10))
         found = []
         async with self.pool.before(route) as tunnel:
@@ -211,9 +211,6 @@ class Fleet:
             from .hostkeys import KnownHosts
             from .pool import Pool
 
-            known = KnownHosts(self._known_hosts())
+            known = KnownHosts(str(self._settings.get("paths.known_hosts", KNOWN_HOSTS)))
             self._pool = Pool(KeyAgent(self._agent_fd), known, self._settings)
         return self._pool
-
-    def _known_hosts(self) -> str:
-        return str(self._settings.get("paths.known_hosts", KNOWN_HOSTS))

@@ -63,7 +63,7 @@ class Pool:
 
     def __init__(self, keys: KeyAgent, known: KnownHosts, settings: Mapping[str, Any]) -> None:
         self.keys = keys
-        self._known = known
+        self.known = known
         self._settings = settings
         self._lanes: list[Lane] = []
         self._open: set[asyncio.Task[None]] = set()
@@ -153,11 +153,11 @@ class Pool:
 
     async def _dial(self, route: Route, depth: int) -> asyncssh.SSHClientConnection:
         if depth == 0:
-            return await dial(route, 0, None, self.keys, self._known, self._settings)
+            return await dial(route, 0, None, self.keys, self.known, self._settings)
         jump = await self._take(route, depth - 1)
         try:
             connection = await dial(
-                route, depth, jump.connection, self.keys, self._known, self._settings
+                route, depth, jump.connection, self.keys, self.known, self._settings
             )
         except BaseException:
             self._release(jump)
