@@ -164,6 +164,11 @@ def test_shell_of_the_other_machine_is_its_operators_word(tmp_path: Path) -> Non
         assert await decided(6, "cat <<< $(id)", shell="bash") == "allow"
         assert await decided(7, "cat <<< $(id)", shell="sh") == "deny"
         assert await decided(8, "for f in *; do rm $f; done", shell="bash") == "deny"
+        for shell, decision in (("bash", "allow"), ("", "deny"), (7, "deny")):
+            asked = {"tool": "ssh_exec", "args": {"host": "web-1", "command": text}}
+            asked |= {"hosts": [["web-1"]], "shell": shell}
+            verdict = (await worker.ask("explain", {"args": asked}))["verdict"]
+            assert verdict["decision"] == decision
         # An argument of that name is none.
         args = {"host": "web-1", "command": text, "login_shell": "bash", "shell": "bash"}
         assert await decided(9, text, args=args) == "deny"

@@ -95,6 +95,31 @@ def test_broker_is_told_which_shell_reads_the_text(setting: Any, site: Site) -> 
     asyncio.run(main())
 
 
+def test_explanation_is_of_the_machines_that_a_call_would_reach(setting: Any, site: Site) -> None:
+    site.server("web1", shell="bash")
+
+    async def main() -> None:
+        async with setting() as s:
+            await start(s, site)
+
+            async def asked(tool: str, **args: Any) -> dict[str, Any]:
+                reply = await s.front.call("policy_explain", {"tool": tool, "arguments": args})
+                found: dict[str, Any] = reply["result"]
+                return found
+
+            told = (await asked("ssh_exec", host="web1", command="ls"))["asked"]
+            assert told["hosts"] == [["web1", "127.0.0.1"]] and told["shell"] == "bash"
+            told = (await asked("shell_exec", command="ls"))["asked"]
+            assert "hosts" not in told and "shell" not in told
+            assert "hosts" not in (await asked("ssh_exec", host=["web1"]))["asked"]
+            assert "hosts" not in (await asked("ssh_exec", command="ls"))["asked"]
+            assert (await asked("ssh_exec", host="web9", command="ls"))["error"][
+                "kind"
+            ] == "NotFound"
+
+    asyncio.run(main())
+
+
 def test_denied_command_connects_to_nothing(setting: Any, site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         site.server("web1", listed_as=f"[127.0.0.1]:{listener.getsockname()[1]}")

@@ -341,9 +341,11 @@ class Admission:
 
     # ---- after ---------------------------------------------------------------------------
 
-    async def explain(self, worker: Worker, tool: str, args: Body, machines: Machines) -> Judgement:
+    async def explain(
+        self, worker: Worker, tool: str, args: Body, machines: Machines, shell: str
+    ) -> Judgement:
         """The judgement on a call that is not made."""
-        return await self._preparation.explain(worker, tool, args, machines)
+        return await self._preparation.explain(worker, tool, args, machines, shell)
 
     def end(self, worker: Worker, body: Body) -> Body:
         """Record how a call ended; see `Outcomes.end`."""

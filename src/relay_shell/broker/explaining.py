@@ -18,7 +18,7 @@ async def explained(state: State, admission: Admission, worker: Worker, asked: B
 
     Args:
         asked: `tool` (shell_exec if absent), its `args`, and, if the worker has resolved what the
-            call would reach, `hosts` as in `begin`.
+            call would reach, `hosts` and `shell` as in `begin`.
 
     Raises:
         RelayError: kind InvalidArguments or Busy.
@@ -27,7 +27,8 @@ async def explained(state: State, admission: Admission, worker: Worker, asked: B
     if not isinstance(tool, str) or not isinstance(args, dict):
         raise RelayError("InvalidArguments", reason="give a tool and its arguments")
     machines = machines_of(asked.get("hosts", []))
-    judgement = await admission.explain(worker, tool, args, machines)
+    shell = str(asked.get("shell", ""))
+    judgement = await admission.explain(worker, tool, args, machines, shell)
     reaches = (*names_of(machines or meant(args)), *judgement.hosts)
     frozen = state.freezer.find(worker.principal, worker.id, judgement.tier, reaches)
     verdict = {

@@ -130,12 +130,15 @@ class Preparation:
             if not queue.users:
                 self._queues.pop(principal, None)
 
-    async def explain(self, worker: Worker, tool: str, args: Body, machines: Machines) -> Judgement:
+    async def explain(
+        self, worker: Worker, tool: str, args: Body, machines: Machines, shell: str
+    ) -> Judgement:
         """The judgement on a call that is not made.
 
         Args:
             machines: what it would reach; of a tool that reaches some and comes without, it is
                 those that its arguments name.
+            shell: what reads its text there, "" if not known.
         """
         access = self._state.access_of(worker)
         unresolved = tool in REACHING and not machines
@@ -143,10 +146,10 @@ class Preparation:
             machines = meant(args)
         size = sum(len(name) for names in machines for name in names)
         if size + arguments.cost(args, arguments.LIGHT) <= arguments.LIGHT:
-            found = self._decided(tool, args, access, machines)
+            found = self._decided(tool, args, access, machines, shell)
         else:
             async with self.thread(worker.principal, large=False) as run:
-                found = await run(self._decided, tool, args, access, machines)
+                found = await run(self._decided, tool, args, access, machines, shell)
         return found._replace(reasons=(*found.reasons, UNRESOLVED)) if unresolved else found
 
     def _decided(

@@ -19,7 +19,25 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
         asked = {name: args[name] for name in ("command", "argv") if name in args}
         if len(asked) != 1:
             raise RelayError("InvalidArguments", reason="give command, argv, or arguments")
-    return Result(await call.services.explain({"tool": tool, "args": asked}))
+    question = {"tool": tool, "args": asked, **await _reached(call, tool, asked)}
+    return Result(await call.services.explain(question))
+
+
+async def _reached(call: Call, tool: str, args: Mapping[str, Any]) -> Json:
+    """The machines that a call would reach, and what reads its text there."""
+    from .registry import TOOLS
+
+    asked = TOOLS.get(tool)
+    if asked is None or asked.reach is None:
+        return {}
+    try:
+        reached = await asked.reach(call.services, args)
+    except (KeyError, TypeError, AttributeError):
+        # The arguments do not fit the tool; the broker judges them as they are.
+        return {}
+    if reached.error is not None:
+        raise reached.error
+    return {"hosts": reached.names(), "shell": reached.shell}
 
 
 def render(facts: Json) -> str:
