@@ -66,7 +66,10 @@ class Admission:
         link = worker.link
         identity = self._identity(worker, body)
         self._begun_again(worker, call_id)
+        # Intent and outcome are paired by the id, whoever's call it was.
+        other = state.calls.known(call_id)
         used = call_id in state.calls or self._outcomes.known(worker.id, call_id)
+        used = used or (other is not None and other.worker != worker.id)
         if used or not ID.fullmatch(call_id):
             raise self._unfit(worker, identity, "call", "malformed call id, or one in use")
         self._preparing[worker.id] += 1
