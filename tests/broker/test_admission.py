@@ -259,38 +259,6 @@ def test_a_sync_that_fails_admits_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     story(tmp_path, tell)
 
 
-def test_a_call_id_is_used_once_at_a_time(tmp_path: Path) -> None:
-    async def tell(office: Office) -> None:
-        _, worker = await office.at_work()
-        await worker.begin("k-1")
-        assert "in use" in await worker.begin_refused("k-1")
-        for call in ("", "a b", "x" * 65, "k\n1", "é"):
-            assert "Protocol" in await worker.begin_refused(call)
-        await worker.end("k-1")
-        assert "in use" in await worker.begin_refused("k-1")
-        assert len(office.records("intent")) == 1
-        assert len(office.records("rejected", what="begin-call")) == 7
-
-    story(tmp_path, tell)
-
-
-def test_an_id_of_another_workers_call_is_in_use(tmp_path: Path) -> None:
-    """Two calls of one id would have two outcomes that nobody can tell apart."""
-
-    async def tell(office: Office) -> None:
-        front, worker = await office.at_work()
-        other = await office.worker(front, worker.conn)
-        await worker.begin("k-1")
-        assert "in use" in await other.begin_refused("k-1")
-        await worker.end("k-1")
-        assert "in use" in await other.begin_refused("k-1")
-        assert (await other.begin("k-2"))["decision"] == "allow"
-        assert len(office.records("intent", call_id="k-1")) == 1
-        assert len(office.records("outcome", call_id="k-1")) == 1
-
-    story(tmp_path, tell)
-
-
 def test_calls_at_once_are_bounded_and_the_excess_recorded(tmp_path: Path) -> None:
     async def tell(office: Office) -> None:
         _, worker = await office.at_work()

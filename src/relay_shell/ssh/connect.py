@@ -39,7 +39,6 @@ class Client(asyncssh.SSHClient):
     def __init__(self, known: Known) -> None:
         self.known = known
         self.refused: asyncssh.SSHKey | None = None
-        self.version = ""
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey

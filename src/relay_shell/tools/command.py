@@ -95,10 +95,16 @@ def options_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> RunOptio
     return {
         "cwd": args.get("cwd"),
         "env": args.get("env"),
-        "stdin": args.get("stdin", "").encode("utf-8", "surrogateescape"),
+        "stdin": stdin_of(args),
         "merge_stderr": args.get("merge_stderr", False),
         **limits_of(args, settings),
     }
+
+
+def stdin_of(args: Mapping[str, Any]) -> bytes:
+    """The text for standard input."""
+    given: str = args.get("stdin", "")
+    return given.encode("utf-8", "surrogateescape")
 
 
 def limits_of(args: Mapping[str, Any], settings: Mapping[str, Any]) -> Limits:

@@ -11,7 +11,8 @@ from .base import Call, Json, Result
 
 if TYPE_CHECKING:
     from ..ssh.command import Done
-    from ..ssh.reach import Route
+    from ..ssh.reach import Reached, Route
+    from .services import Services
 
 ERROR = 1000
 """Characters of an error in the record's row of one machine."""
@@ -28,6 +29,16 @@ FACTS: dict[str, Json] = {
     "address": {"type": "string", "description": "Connected to; absent behind a jump host."},
     "notes": {"type": "array", "items": {"type": "string"}},
 }
+
+
+async def reach_one(services: Services, args: Mapping[str, Any]) -> Reached:
+    """The machine that `host` names."""
+    return await services.ssh.reach([args["host"]], one=True)
+
+
+async def reach_all(services: Services, args: Mapping[str, Any]) -> Reached:
+    """The machines that `hosts` names."""
+    return await services.ssh.reach(args["hosts"])
 
 
 def routes(call: Call) -> tuple[Route, ...]:
@@ -104,9 +115,3 @@ def render(facts: Json) -> str:
     else:
         parts = [run_result.render(facts)]
     return text.join([*parts, *(f"[{note}]" for note in facts.get("notes", []))])
-
-
-def stdin_of(args: Mapping[str, Any]) -> bytes:
-    """The text for standard input."""
-    given: str = args.get("stdin", "")
-    return given.encode("utf-8", "surrogateescape")

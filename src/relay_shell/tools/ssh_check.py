@@ -12,12 +12,6 @@ from .base import Annotations, Call, Json, Outcome, Result, Tool, arguments, fac
 
 if TYPE_CHECKING:
     from ..ssh.reach import Route
-    from .services import Services
-
-
-async def reach(services: Services, args: Mapping[str, Any]) -> Any:
-    """The machines named."""
-    return await services.ssh.reach(args["hosts"])
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -95,5 +89,5 @@ TOOL = Tool(
     annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=True),
     handler=handle,
     render=render,
-    reach=reach,
+    reach=remote_result.reach_all,
 )

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..wire.errors import RelayError
 from . import remote_result, schema
 from .base import Annotations, Call, Result, Tool, arguments, facts
-from .command import limits_of, remote_text
-
-if TYPE_CHECKING:
-    from .services import Services
-
-
-async def reach(services: Services, args: Mapping[str, Any]) -> Any:
-    """The machine named."""
-    return await services.ssh.reach([args["host"]], one=True)
+from .command import limits_of, remote_text, stdin_of
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -30,7 +22,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
             route,
             command,
             call,
-            stdin=remote_result.stdin_of(args),
+            stdin=stdin_of(args),
             merge_stderr=args.get("merge_stderr", False),
             **limits_of(args, call.services.settings),
         )
@@ -68,5 +60,5 @@ TOOL = Tool(
     annotations=Annotations(read_only=False, destructive=True, idempotent=False, open_world=True),
     handler=handle,
     render=remote_result.render,
-    reach=reach,
+    reach=remote_result.reach_one,
 )

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..wire.errors import RelayError
 from . import remote_result, schema, text
 from .base import Annotations, Call, Json, Outcome, Result, Tool, arguments, facts
-from .command import limits_of, remote_text
+from .command import limits_of, remote_text, stdin_of
 
 if TYPE_CHECKING:
     from ..ssh.command import Done
     from ..ssh.reach import Route
-    from .services import Services
 
 LEAST = 256
 """Octets of output that each machine may show, however many there are."""
@@ -38,11 +37,6 @@ class Part:
 
     def progress(self, message: str) -> None:
         """The whole call reports, not its parts."""
-
-
-async def reach(services: Services, args: Mapping[str, Any]) -> Any:
-    """The machines named."""
-    return await services.ssh.reach(args["hosts"])
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -68,7 +62,7 @@ async def handle(call: Call, args: Mapping[str, Any]) -> Result:
                     route,
                     command,
                     part,
-                    stdin=remote_result.stdin_of(args),
+                    stdin=stdin_of(args),
                     timeout=left,
                     max_output=room,
                     keep=False,
@@ -192,5 +186,5 @@ TOOL = Tool(
     annotations=Annotations(read_only=False, destructive=True, idempotent=False, open_world=True),
     handler=handle,
     render=render,
-    reach=reach,
+    reach=remote_result.reach_all,
 )

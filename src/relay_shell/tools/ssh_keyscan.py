@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import remote_result, schema, text
 from .base import Annotations, Call, Json, Result, Tool, arguments, facts
 
-if TYPE_CHECKING:
-    from .services import Services
-
 TRUST = "Only an operator makes a key known: compare it on the host's own console, then run"
-
-
-async def reach(services: Services, args: Mapping[str, Any]) -> Any:
-    """The machine named."""
-    return await services.ssh.reach([args["host"]], one=True)
 
 
 async def handle(call: Call, args: Mapping[str, Any]) -> Result:
@@ -68,5 +60,5 @@ TOOL = Tool(
     annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=True),
     handler=handle,
     render=render,
-    reach=reach,
+    reach=remote_result.reach_one,
 )
