@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -113,6 +114,8 @@ def apart(play: Callable[[], Any], account: plan.Account | None) -> Any:
         status = 1
         try:
             os.close(read)
+            # Out of the way of the descriptors that `play` makes, by numbers of its own.
+            write = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, 1000)
             if account is not None:
                 os.setgroups([])
                 os.setresgid(account.gid, account.gid, account.gid)
